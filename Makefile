@@ -1,0 +1,58 @@
+# Everything that people and CI do here. The targets need python3 (3.10 or newer) and make, nothing else: they build .venv.
+#
+#   make demo    train the shipped tiny model on this machine's CPU (minutes) into runs/demo
+#   make test    the tests
+#   make TORCH='torch==2.13.0 --index-url ...' test      take another build of PyTorch (on Linux pip's default may be a CUDA one)
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+ARGS ?= tests
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint types docs bench clean
+
+help:
+	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
+	@echo "make test      run the tests                make test-all  lint, types, docs, tests and benchmarks"
+	@echo "make lint      ruff                         make types     pyright"
+	@echo "make docs      build the pages into site/   make bench     run every benchmark, quickly"
+	@echo "make clean     remove what was built here; runs/ stays"
+
+# Again whenever what is to be installed changes. PyTorch comes first and by its exact version: asked for a range, pip may take a
+# far larger build of it.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: Python 3.10 or newer is needed: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "Installing lmmr1 and what it needs into .venv (some minutes the first time) ..."
+	@$(BIN)/pip install --quiet $(TORCH) -c constraints.txt
+	@$(BIN)/pip install --quiet -e ".[all,dev]" -c constraints.txt
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/lmmr1 train tiny --run-dir runs/demo --resume auto
+
+test: $(INSTALLED)
+	$(BIN)/pytest $(ARGS)
+
+test-all: lint types docs bench test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+
+types: $(INSTALLED)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
+bench: $(INSTALLED)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file --quick || exit 1; done
+
+clean:
+	rm -rf .venv build dist site src/*.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

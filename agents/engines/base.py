@@ -1,0 +1,63 @@
+"""What an inference engine is: token prompts in, sampled ids with their log-probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..networks.base import PixelInput
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sequence to continue.
+
+    Attributes:
+        prompt_ids: int32 (length,), image tokens expanded.
+        images: in the order of their tokens.
+        key: entropy of this sequence's own random stream; what it samples depends on nothing else in the batch.
+    """
+
+    prompt_ids: np.ndarray
+    images: tuple[PixelInput, ...]
+    key: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample: `temperature` over the whole vocabulary, or greedily; at most `max_new_tokens` ids."""
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    greedy: bool = False
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What was sampled.
+
+    Attributes:
+        ids: int32 (n,), an end token last unless `max_new_tokens` ran out.
+        logprobs: float32 (n,), of each id under the distribution that it was drawn from.
+        ended: whether an end token closed it.
+    """
+
+    ids: np.ndarray
+    logprobs: np.ndarray
+    ended: bool
+
+
+class Engine(Protocol):
+    """An engine holds weights (or a reference to them) and continues sequences."""
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Continue every request; the results stand in the requests' order."""
+        ...
+
+
+def uniforms(key: tuple[int, ...], count: int) -> np.ndarray:
+    """float32 (count,) uniform numbers in [0, 1), the random stream of one sequence."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key))).random(count, dtype=np.float32)

@@ -1,0 +1,39 @@
+"""One step of sampling, the same for every engine in this process and for the trainer's log-probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+BANNED = -1e9
+
+
+class Sampler:
+    """Turns logits into tokens; never yields a banned id."""
+
+    def __init__(self, vocabulary_size: int, banned_ids: Sequence[int], device: torch.device | str) -> None:
+        self.bias = torch.zeros(vocabulary_size, device=device)
+        self.bias[list(banned_ids)] = BANNED
+
+    def log_probabilities(self, logits: Tensor, temperature: float) -> Tensor:
+        """Log-probabilities float32 (..., vocabulary) of what may be sampled at `temperature`."""
+        scaled = logits if temperature == 1.0 else logits / temperature
+        return torch.log_softmax(scaled + self.bias, -1)
+
+    def __call__(self, logits: Tensor, noise: Tensor, temperature: float, greedy: bool) -> tuple[Tensor, Tensor]:
+        """Sample one token a row by inverting the distribution function at `noise` (rows,) in [0, 1).
+
+        Returns:
+            int64 (rows,) tokens and float32 (rows,) log-probabilities.
+        """
+        logprobs = self.log_probabilities(logits, temperature)
+        if greedy:
+            tokens = logprobs.argmax(-1)
+        else:
+            cumulative = logprobs.exp().cumsum(-1)
+            # Scaling by the last value (1 but for rounding) keeps the draw inside the distribution.
+            threshold = (noise * cumulative[:, -1])[:, None]
+            tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+        return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]

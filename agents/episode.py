@@ -1,0 +1,179 @@
+"""Turns and episodes: what was shown, which ids were sampled, what came of it. Text is derived from ids, never ids from text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.messages import Message, Part, StopReason
+
+EPISODES_FILE = "episodes.jsonl"
+
+
+def _no_ids() -> np.ndarray:
+    return np.zeros(0, np.int32)
+
+
+@dataclass
+class Turn:
+    """One exchange.
+
+    Attributes:
+        messages: shown before this reply (the system message in the first turn).
+        text: the reply; decoded from `reply_ids` where there are any.
+        thought, answer, actions, well_formed: what the reply format read in it and which native actions ran.
+        reward: of this turn; `reward_parts` add up to it.
+        prompt_ids: int32 (p,), the ids that this turn put before the reply, image tokens expanded; empty for agents without tokens.
+            In a "turn" context it is the whole prompt, in a "conversation" only what was added.
+        reply_ids: int32 (n,), as sampled.
+        logprobs: float32 (n,), of `reply_ids` under the distribution that they were sampled from.
+    """
+
+    messages: list[Message]
+    text: str
+    thought: str = ""
+    answer: str = ""
+    actions: list[str] = field(default_factory=list)
+    well_formed: bool = False
+    reward: float = 0.0
+    reward_parts: dict[str, float] = field(default_factory=dict)
+    prompt_ids: np.ndarray = field(default_factory=_no_ids)
+    reply_ids: np.ndarray = field(default_factory=_no_ids)
+    logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+@dataclass
+class Episode:
+    """One episode.
+
+    Attributes:
+        env_id: the environment's id, or the name that a task gave it.
+        key: entropy that reproduces it: (seed, stream, index).
+        group: episodes of one group started from the same environment seed.
+        context: "conversation" (every turn continues the ids before) or "turn" (each turn is a sequence of its own).
+        turns: in order.
+        final_messages: what was shown after the last reply.
+        stop_reason: why it ended.
+        success: what the environment says; None where it does not say.
+        failure: what broke, where something did; such an episode is masked and counted, never scored.
+    """
+
+    env_id: str
+    key: tuple[int, ...]
+    group: int
+    context: str = "conversation"
+    turns: list[Turn] = field(default_factory=list)
+    final_messages: list[Message] = field(default_factory=list)
+    stop_reason: StopReason = StopReason.TASK_ENDED
+    success: bool | None = None
+    failure: str | None = None
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the task ended."""
+        return self.stop_reason is StopReason.TASK_ENDED
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it was stopped while the task went on."""
+        return self.stop_reason in (StopReason.STEP_LIMIT, StopReason.TURN_LIMIT, StopReason.CONTEXT_LIMIT)
+
+    @property
+    def total_reward(self) -> float:
+        """The rewards of all turns, undiscounted."""
+        return float(sum(turn.reward for turn in self.turns))
+
+    @property
+    def num_reply_tokens(self) -> int:
+        """How many ids the agent sampled."""
+        return sum(len(turn.reply_ids) for turn in self.turns)
+
+    @property
+    def format_rate(self) -> float:
+        """The share of replies that the reply format could read; 0 without turns."""
+        return sum(turn.well_formed for turn in self.turns) / max(len(self.turns), 1)
+
+
+def save_episodes(folder: Path, episodes: Sequence[Episode]) -> None:
+    """Write `episodes` to a folder: one JSON object a line, and each different image once, as PNG."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    names: dict[bytes, str] = {}
+
+    def message(shown: Message) -> dict:
+        return {"role": shown["role"], "content": [part(p) for p in shown["content"]]}
+
+    def part(shown: Part) -> dict:
+        if shown["type"] == "text":
+            return {"type": "text", "text": shown["text"]}
+        identity = shown["image"].tobytes() + str(shown["image"].shape).encode()
+        if identity not in names:
+            names[identity] = f"images/{len(names):06d}.png"
+            Image.fromarray(shown["image"]).save(folder / names[identity])
+        return {"type": "image", "image": names[identity]}
+
+    with open(folder / EPISODES_FILE, "w", encoding="utf-8") as file:
+        for episode in episodes:
+            row = {**vars(episode), "key": list(episode.key), "stop_reason": episode.stop_reason.value}
+            row["final_messages"] = [message(m) for m in episode.final_messages]
+            row["turns"] = [
+                {
+                    **vars(turn),
+                    "messages": [message(m) for m in turn.messages],
+                    "prompt_ids": turn.prompt_ids.tolist(),
+                    "reply_ids": turn.reply_ids.tolist(),
+                    # repr of a float32 as float64 is exact, so the log-probabilities come back to the bit
+                    "logprobs": [float(value) for value in turn.logprobs],
+                }
+                for turn in episode.turns
+            ]
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def load_episodes(folder: Path) -> list[Episode]:
+    """Read what `save_episodes` wrote.
+
+    Raises:
+        UserError: the folder holds no episodes, or a line or an image of it cannot be read; says which.
+    """
+    path = folder / EPISODES_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} holds no episodes ({EPISODES_FILE} is missing)")
+    images: dict[str, np.ndarray] = {}
+
+    def message(row: dict) -> Message:
+        return {"role": row["role"], "content": [part(p) for p in row["content"]]}
+
+    def part(row: dict) -> Part:
+        if row["type"] == "text":
+            return {"type": "text", "text": row["text"]}
+        name = row["image"]
+        if (folder / name).resolve().parent != (folder / "images").resolve():
+            raise ValueError(f"image path '{name}' leaves the folder")
+        if name not in images:
+            images[name] = np.asarray(Image.open(folder / name).convert("RGB"))
+        return {"type": "image", "image": images[name]}
+
+    episodes = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            turns = row.pop("turns")
+            row["key"], row["stop_reason"] = tuple(row["key"]), StopReason(row["stop_reason"])
+            row["final_messages"] = [message(m) for m in row["final_messages"]]
+            episode = Episode(**row)
+            for turn in turns:
+                turn["messages"] = [message(m) for m in turn["messages"]]
+                turn["prompt_ids"] = np.array(turn["prompt_ids"], np.int32)
+                turn["reply_ids"] = np.array(turn["reply_ids"], np.int32)
+                turn["logprobs"] = np.array(turn["logprobs"], np.float32)
+                episode.turns.append(Turn(**turn))
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UserError(f"{path} line {number} cannot be read as an episode: {error}") from error
+        episodes.append(episode)
+    return episodes

@@ -1,0 +1,185 @@
+"""One fast forward for Qwen2-style decoders (Qwen2, Qwen2-VL and Qwen2.5-VL text, Qwen2.5-VL vision) over `transformers`' own parameters.
+
+The parameters belong to the `transformers` module: training them, saving them and loading them stay its business. What this file saves is
+the price of small operations: projections in one product, rotary tables looked up, images encoded once whoever shows them.
+A test holds it to the module's own forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from .base import PixelInput, Rows
+from .mrope import mrope_positions
+from .rotary import rotate
+from .vision import encode_grid
+
+FUSED_MODEL_TYPES = ("qwen2", "qwen2_5_vl")
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """One decoder layer; `qkv` is (heads*dim + 2*kv_heads*dim, hidden), queries first."""
+
+    norm_attention: Tensor
+    norm_mlp: Tensor
+    qkv: Tensor
+    qkv_bias: Tensor
+    out: Tensor
+    gate: Tensor
+    up: Tensor
+    down: Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The decoder's weights, joined where one product can do the work of three; differentiable."""
+
+    embedding: Tensor
+    layers: tuple[LayerWeights, ...]
+    norm: Tensor
+    head: Tensor
+
+
+class QwenNetwork:
+    """The fused network; see `Network` for the contract."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        config = model.config
+        self.vision_config = config.vision_config if config.model_type == "qwen2_5_vl" else None
+        text = config.text_config if self.vision_config is not None else config
+        self.decoder = model.model.language_model if self.vision_config is not None else model.model
+        self.image_token = config.image_token_id if self.vision_config is not None else -1
+        self.merge = self.vision_config.spatial_merge_size if self.vision_config is not None else 1
+        self.hidden_size, self.vocabulary_size = text.hidden_size, text.vocab_size
+        self.heads, self.kv_heads = text.num_attention_heads, text.num_key_value_heads
+        self.head_dim = text.hidden_size // text.num_attention_heads
+        self.grouped = self.heads != self.kv_heads
+        self.eps = text.rms_norm_eps
+        rope = text.rope_parameters
+        frequency = 1.0 / (rope["rope_theta"] ** (torch.arange(0, self.head_dim, 2).float() / self.head_dim))
+        self.frequency = frequency.to(model.device)
+        sections = rope["mrope_section"] if self.vision_config is not None else [self.head_dim // 2]
+        self.axis = torch.repeat_interleave(torch.arange(len(sections)), torch.tensor(sections)).to(model.device)
+
+    def weights(self) -> Weights:
+        """Collect the weights as they are now."""
+        layers = []
+        for layer in self.decoder.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+            layers.append(
+                LayerWeights(
+                    layer.input_layernorm.weight,
+                    layer.post_attention_layernorm.weight,
+                    torch.cat([projection.weight for projection in projections]),
+                    torch.cat([projection.bias for projection in projections]),
+                    attention.o_proj.weight,
+                    mlp.gate_proj.weight,
+                    mlp.up_proj.weight,
+                    mlp.down_proj.weight,
+                )
+            )
+        return Weights(
+            self.decoder.embed_tokens.weight, tuple(layers), self.decoder.norm.weight, self.model.lm_head.weight
+        )
+
+    def encode_images(self, images: Sequence[PixelInput]) -> list[Tensor]:
+        """Each image's features, (num_tokens, hidden); images of one size go through the tower together."""
+        features: list[Tensor | None] = [None] * len(images)
+        by_grid: dict[tuple[int, int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            by_grid.setdefault(image.grid, []).append(index)
+        for grid, indices in by_grid.items():
+            patches = torch.stack([images[index].patches() for index in indices]).to(self.model.device)
+            encoded = encode_grid(self.model.model.visual, self.vision_config, patches, grid)
+            for index, feature in zip(indices, encoded, strict=True):
+                features[index] = feature
+        return [feature for feature in features if feature is not None]
+
+    def positions(self, ids: np.ndarray, images: Sequence[PixelInput]) -> tuple[np.ndarray, int]:
+        """int64 (3, length) positions of one sequence and the next position."""
+        return mrope_positions(ids, [image.grid for image in images], self.image_token, self.merge)
+
+    def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines, each (..., head_dim), of int64 positions (3, ...)."""
+        angles = positions[self.axis].movedim(0, -1).float() * self.frequency
+        cosine, sine = angles.cos(), angles.sin()
+        return torch.cat([cosine, cosine], -1), torch.cat([-sine, sine], -1)
+
+    def embed(self, weights: Weights, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """Embeddings of `ids` with each image token replaced by the next row of `features`."""
+        embedded = F.embedding(ids, weights.embedding)
+        if not features:
+            return embedded
+        places = (ids == self.image_token)[..., None]
+        return embedded.masked_scatter(places, torch.cat(list(features)).to(embedded.dtype))
+
+    def row_features(self, rows: Rows, features: dict[bytes, Tensor] | None) -> list[Tensor]:
+        """Features for every image of every row in order, each different image encoded once."""
+        known = dict(features or {})
+        missing = [image for image in rows.distinct_images()[0] if image.digest not in known]
+        if missing:
+            known.update(zip([image.digest for image in missing], self.encode_images(missing), strict=True))
+        return [known[image.digest] for row in rows.images for image in row]
+
+    def row_positions(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """int64 (3, rows, length) positions (0 in the padding) and (rows,) the position after each row."""
+        block = np.zeros((3, *rows.ids.shape), np.int64)
+        following = np.zeros(len(rows.ids), np.int64)
+        ids = rows.ids.numpy()
+        for index, length in enumerate(rows.lengths.tolist()):
+            block[:, index, :length], following[index] = self.positions(ids[index, :length], rows.images[index])
+        return torch.from_numpy(block).to(self.model.device), torch.from_numpy(following).to(self.model.device)
+
+    def hidden(self, rows: Rows, features: dict[bytes, Tensor] | None = None) -> Tensor:
+        """Last hidden states (rows, length, hidden); those in the padding mean nothing."""
+        weights = self.weights()
+        cosine, sine = self.rotary(self.row_positions(rows)[0])
+        ids = self.without_stray_images(rows).to(self.model.device)
+        hidden = self.embed(weights, ids, self.row_features(rows, features))
+        cosine, sine = cosine[:, None], sine[:, None]
+        for layer in weights.layers:
+            query, key, value = self.attention_inputs(layer, hidden, cosine, sine)
+            # Rows are padded on the right, so the causal mask alone keeps every real token from the padding.
+            mixed = F.scaled_dot_product_attention(
+                query, key, value, is_causal=True, enable_gqa=self.grouped
+            )
+            hidden = self.after_attention(layer, hidden, mixed)
+        return self.norm(hidden, weights.norm)
+
+    def without_stray_images(self, rows: Rows) -> Tensor:
+        """The ids, with image tokens in the padding (where a pad id may be anything) made harmless."""
+        real = torch.arange(rows.ids.shape[1])[None] < rows.lengths[:, None]
+        return torch.where(real | (rows.ids != self.image_token), rows.ids, torch.zeros((), dtype=torch.long))
+
+    def norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
+        """Root-mean-square normalisation."""
+        return F.rms_norm(hidden, (hidden.shape[-1],), weight, self.eps)
+
+    def attention_inputs(self, layer: LayerWeights, hidden: Tensor, cosine: Tensor, sine: Tensor) -> list[Tensor]:
+        """Rotated queries and keys, and values: (rows, heads, length, dim) each."""
+        rows, length, _ = hidden.shape
+        joined = F.linear(self.norm(hidden, layer.norm_attention), layer.qkv, layer.qkv_bias)
+        heads = joined.view(rows, length, -1, self.head_dim).transpose(1, 2)
+        query, key, value = heads.split([self.heads, self.kv_heads, self.kv_heads], 1)
+        return [rotate(query, cosine, sine), rotate(key, cosine, sine), value]
+
+    def after_attention(self, layer: LayerWeights, hidden: Tensor, mixed: Tensor) -> Tensor:
+        """The rest of a layer: output projection, gated MLP, both residuals."""
+        rows, _, length, _ = mixed.shape
+        hidden = hidden + F.linear(mixed.transpose(1, 2).reshape(rows, length, -1), layer.out)
+        inner = self.norm(hidden, layer.norm_mlp)
+        return hidden + F.linear(F.silu(F.linear(inner, layer.gate)) * F.linear(inner, layer.up), layer.down)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits in float32, (..., vocabulary)."""
+        return F.linear(hidden, self.model.lm_head.weight).float()

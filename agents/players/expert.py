@@ -1,0 +1,46 @@
+"""The expert: says what the environment's own solver would say. For demonstrations, upper bounds and films."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..base import AgentReply, Conversation
+from ..policy import PolicyAgent
+
+
+class ExpertPlayer:
+    """Writes the environment's solution in its reply format.
+
+    Args:
+        thought_rate: how often the thought is written out; otherwise it is left empty and the answer comes at once.
+        skill: how often the answer is the solver's; otherwise it is one of the environment's named actions at random.
+        speaker: a policy whose template turns conversation and reply into ids, for demonstrations to learn from.
+    """
+
+    name = "expert"
+
+    def __init__(self, thought_rate: float = 1.0, skill: float = 1.0, speaker: PolicyAgent | None = None) -> None:
+        self.thought_rate, self.skill, self.speaker = thought_rate, skill, speaker
+        self.context = speaker.context if speaker is not None else "conversation"
+
+    def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
+        """One reply for each conversation; the choices depend on its key and turn alone."""
+        return [self._reply(conversation) for conversation in conversations]
+
+    def _reply(self, conversation: Conversation) -> AgentReply:
+        rng = np.random.default_rng(np.random.SeedSequence((*conversation.key, len(conversation.turns))))
+        solution = conversation.env.solution()
+        answer = solution.answer
+        names = conversation.env.chat_spec.action_names
+        if names and rng.random() >= self.skill:
+            answer = str(rng.choice(names))
+        thought = solution.thought if rng.random() < self.thought_rate else ""
+        text = conversation.env.write_reply(thought, answer)
+        if self.speaker is None:
+            return AgentReply(text)
+        _, added, _ = self.speaker.prompt(conversation)
+        loaded = self.speaker.loaded
+        ids = [*loaded.tokenizer.encode(text, add_special_tokens=False), loaded.end_ids[0]]
+        return AgentReply(text, added, np.array(ids, np.int32), np.zeros(len(ids), np.float32))

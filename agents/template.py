@@ -1,0 +1,105 @@
+"""Messages to token ids: the first prompt of a conversation, and only the ids that each later turn adds.
+
+A reply is never written back through the tokenizer: the ids that were sampled stay, and the template is asked only for what stands between
+them. That is what makes a conversation token-exact: every prompt starts with all the ids before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.messages import Message, message_images
+
+from .models import LoadedModel
+from .networks.base import PixelInput
+
+IMAGE_MARK = "<|image_pad|>"
+_REPLY_MARK = "reply goes here"
+
+
+class Template:
+    """The chat template of one model, as ids."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self.tokenizer = loaded.tokenizer
+        self.end_text = self.tokenizer.decode([loaded.end_ids[0]])
+        self._texts: dict[str, list[int]] = {}
+
+    def first(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[PixelInput]]:
+        """The prompt that opens a conversation.
+
+        Returns:
+            int32 (length,) ids with image tokens expanded, and the images in order.
+        """
+        return self._encode(self._render(messages, generation_prompt=True), messages)
+
+    def following(self, messages: Sequence[Message], reply_ended: bool) -> tuple[np.ndarray, list[PixelInput]]:
+        """What a later turn adds after the ids of the reply before it.
+
+        Args:
+            messages: the new messages.
+            reply_ended: whether the reply's ids close with an end token; where they do not (it ran out of tokens), one is added.
+        """
+        before = [self._text_message("user", "?"), self._text_message("assistant", _REPLY_MARK)]
+        rendered = self._render([*before, *messages], generation_prompt=True)
+        added = rendered.split(_REPLY_MARK, 1)[1]
+        if reply_ended and added.startswith(self.end_text):
+            added = added[len(self.end_text) :]
+        return self._encode(added, messages)
+
+    def decode(self, ids: np.ndarray) -> str:
+        """The text of sampled ids, without the end token."""
+        kept = [int(i) for i in ids if int(i) not in self.loaded.end_ids]
+        return self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def _render(self, messages: Sequence[Message], generation_prompt: bool) -> str:
+        shown: list[dict[str, Any]] = []
+        for message in messages:
+            images = message_images(message)
+            if images and self.loaded.images is None:
+                raise UserError(
+                    f"model '{self.loaded.source}' reads text only, but the environment shows images; "
+                    "use a vision-language model or a text environment"
+                )
+            parts = [
+                {"type": "image"} if part["type"] == "image" else {"type": "text", "text": self._defused(part["text"])}
+                for part in message["content"]
+            ]
+            plain = "".join(part["text"] for part in parts if "text" in part)
+            shown.append({"role": message["role"], "content": parts if self.loaded.images is not None else plain})
+        return self.tokenizer.apply_chat_template(shown, tokenize=False, add_generation_prompt=generation_prompt)
+
+    def _text_message(self, role: Any, text: str) -> Message:
+        return {"role": role, "content": [{"type": "text", "text": text}]}
+
+    def _defused(self, text: str) -> str:
+        """Text of a world or a user with every control token broken up: only the template may write those."""
+        for token in self.tokenizer.all_special_tokens:
+            if token in text:
+                text = text.replace(token, token[0] + "\u200b" + token[1:])
+        return text
+
+    def _encode(self, text: str, messages: Sequence[Message]) -> tuple[np.ndarray, list[PixelInput]]:
+        """Tokenize rendered text and expand each image mark to as many tokens as the image's features."""
+        if text not in self._texts:
+            if len(self._texts) > 50_000:
+                self._texts.clear()
+            self._texts[text] = self.tokenizer.encode(text, add_special_tokens=False)
+        ids = self._texts[text]
+        encoder = self.loaded.images
+        if encoder is None:
+            return np.array(ids, np.int32), []
+        pixels = [encoder(image) for message in messages for image in message_images(message)]
+        mark = self.loaded.model.config.image_token_id
+        expanded: list[int] = []
+        remaining = iter(pixels)
+        for token in ids:
+            expanded.extend([token] * next(remaining).num_tokens if token == mark else [token])
+        if next(remaining, None) is not None:
+            raise UserError(f"the chat template of '{self.loaded.source}' wrote fewer image marks than there are images")
+        return np.array(expanded, np.int32), pixels

@@ -1,0 +1,78 @@
+"""The table of this project's environments, and the description of one in a recipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+
+from lmmr1.envs.chat import ChatEnv, make_chat
+from lmmr1.envs.errors import UserError
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One row of the table. Entry points are strings, so that nothing is imported before it is made."""
+
+    id: str
+    entry_point: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    max_episode_steps: int | None = None
+    vector_entry_point: str | None = None
+
+
+REGISTRATIONS: tuple[Registration, ...] = (
+    Registration("LMMR1/Reasoning-v0", "lmmr1.envs.reasoning.env:ReasoningEnv"),
+    Registration("LMMR1/Geometry-v0", "lmmr1.envs.geometry.env:GeometryEnv"),
+    # The step limit of Sokoban is its own argument max_steps, so the id sets none.
+    Registration("LMMR1/Sokoban-v0", "lmmr1.envs.sokoban.env:SokobanEnv"),
+)
+
+
+def register_all() -> None:
+    """Register every row of the table with Gymnasium, once."""
+    for row in REGISTRATIONS:
+        if row.id not in gym.registry:
+            gym.register(
+                row.id,
+                row.entry_point,
+                kwargs=dict(row.kwargs),
+                max_episode_steps=row.max_episode_steps,
+                vector_entry_point=row.vector_entry_point,
+            )
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig:
+    """An environment, as a recipe or a suite names it.
+
+    Attributes:
+        id: the id of the world.
+        kwargs: arguments of the world.
+        chat: arguments of ``ChatEnv``.
+        weight: its share of the episodes, relative to the other environments of the same stage.
+
+    Raises:
+        UserError: the weight is no positive number.
+    """
+
+    id: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    chat: dict[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the weight; the rest is checked when the environment is made."""
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            raise UserError(f"{self.id}: weight must be a positive number, not {self.weight}")
+
+    def make(self) -> ChatEnv:
+        """Make the environment.
+
+        Raises:
+            UserError: the id or an argument is unknown.
+        """
+        return make_chat(self.id, chat=self.chat, **self.kwargs)

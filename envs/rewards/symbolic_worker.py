@@ -1,0 +1,92 @@
+"""The program of one grading worker: a line of JSON in, one word out. Run by ``symbolic.py``, never imported.
+
+The one file that imports math-verify. It imports nothing of this project, so that it starts fast.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import sys
+
+
+def compare(gold: str, answer: str) -> str:
+    """Compare two answers.
+
+    Returns:
+        "equal", "different", or "unverifiable" where the gold answer cannot be read.
+    """
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+
+    targets = [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()]
+    # Without timeouts of their own: those use alarms, which this process sets itself. The gold answer comes
+    # first: the comparison is not symmetric.
+    gold_parsed = parse(f"\\boxed{{{gold}}}", targets, parsing_timeout=0)
+    if not gold_parsed:
+        return "unverifiable"
+    answer_parsed = parse(f"\\boxed{{{answer}}}", targets, parsing_timeout=0)
+    equal = bool(answer_parsed) and verify(gold_parsed, answer_parsed, timeout_seconds=0)
+    return "equal" if equal else "different"
+
+
+def limit_memory(size: int) -> None:
+    """Let this process have at most ``size`` bytes of addresses, where the system can do that."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    except (ValueError, OSError):
+        # macOS refuses this limit; the time limit remains.
+        return
+
+
+def count_memory() -> int:
+    """Return the most bytes that this process has ever held, or 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def main(memory: int, timeout: float) -> None:
+    """Answer lines until the input ends, or until memory runs short."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    # Our pipe is the only thing on the real standard output: whatever a library prints goes nowhere.
+    output = os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    logging.disable(logging.CRITICAL)
+    compare("1", "\\frac{2}{2}")  # imports everything before the first task is timed
+    limit_memory(memory)
+    output.write("ready\n")
+    for line in sys.stdin:
+        gold, answer = json.loads(line)
+        if sys.platform != "win32":
+            # If the parent is gone there is nobody left to kill a worker that calculates for ever.
+            signal.alarm(math.ceil(timeout) + 1)
+        try:
+            word = compare(gold, answer)
+        except (MemoryError, RecursionError):
+            word = "unverifiable"
+        except Exception:
+            # The parsers raise all sorts of errors at nonsense; nonsense is not the right answer.
+            word = "different"
+        if sys.platform != "win32":
+            signal.alarm(0)
+        # sympy and math-verify swallow most errors, so that running out of memory looks like "different" too.
+        exhausted = count_memory() > memory / 2
+        output.write(("unverifiable" if exhausted and word == "different" else word) + "\n")
+        if exhausted:
+            return
+
+
+if __name__ == "__main__":
+    # This file's folder is the first entry of sys.path, and its neighbours must not pass for top-level modules.
+    del sys.path[0]
+    main(int(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,171 @@
+"""Films: episodes as scenes, and the same problem before and after training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lmmr1.agents.episode import Episode, load_episodes
+from lmmr1.envs.errors import MissingExtraError
+from lmmr1.envs.messages import Message, StopReason, message_images, message_text
+from lmmr1.envs.recording import Scene, write_film
+
+FOLDER, INDEX = "videos", "index.json"
+FILM_SIZE, GIF_SIZE = (1280, 720), (800, 450)
+GIF_SCENES = 40  # a report holds the GIFs themselves; a longer film is whole as MP4 only
+ENDINGS = {
+    StopReason.TASK_ENDED: "The task ended",
+    StopReason.STEP_LIMIT: "Stopped: too many steps",
+    StopReason.TURN_LIMIT: "Stopped: too many turns",
+    StopReason.CONTEXT_LIMIT: "Stopped: the conversation became too long",
+    StopReason.FAILED: "The environment failed",
+}
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film of one episode, as the index of a run's films lists it.
+
+    Attributes:
+        task: the task that the episode belongs to.
+        problem: number of the problem; films of one task and problem show the same one.
+        stage: after which stage it was played; "start" is before all of them.
+        success: whether the episode was solved; None where nobody says.
+        turns: how many turns it took.
+        mp4: name of the film beside the index; None where PyAV is not installed.
+        gif: name of the same film in small.
+    """
+
+    task: str
+    problem: int
+    stage: str
+    success: bool | None
+    turns: int
+    mp4: str | None
+    gif: str
+
+
+def episode_scenes(episode: Episode, title: str) -> list[Scene]:
+    """One scene for each turn, and a last one that shows what came of it."""
+    scenes: list[Scene] = []
+    total = 0.0
+    for number, turn in enumerate(episode.turns, start=1):
+        total += turn.reward
+        image, prompt = _shown(turn.messages)
+        scenes.append(
+            Scene(
+                image=image,
+                prompt=prompt,
+                thought=turn.thought,
+                # A reply without the tags has no answer; the whole of it says more than an empty field.
+                answer=turn.answer if turn.answer or turn.well_formed else turn.text,
+                actions=tuple(turn.actions),
+                reward=turn.reward,
+                reward_parts=turn.reward_parts,
+                total_reward=total,
+                turn=number,
+                title=title,
+            )
+        )
+    image, prompt = _shown(episode.final_messages)
+    if not scenes:
+        return [Scene(image, prompt, title=title, outcome=outcome(episode))]
+    image = scenes[-1].image if image is None else image
+    # What was said last stays on the page, beside what came of it.
+    return [*scenes, replace(scenes[-1], image=image, outcome=outcome(episode))]
+
+
+def outcome(episode: Episode) -> str:
+    """How an episode ended, in words."""
+    if episode.failure is not None:
+        return f"{ENDINGS[StopReason.FAILED]}: {episode.failure}"
+    if episode.success:
+        return "Solved"
+    ending = ENDINGS[episode.stop_reason]
+    return ending if episode.success is None else f"Not solved. {ending}"
+
+
+def pair_problems(before: Sequence[Episode], after: Sequence[Episode]) -> list[tuple[Episode, Episode]]:
+    """Pairs of episodes of the same task that started from the same problem; failed ones are left out."""
+    found = {(episode.env_id, episode.key): episode for episode in after if episode.failure is None}
+    keys = [(episode, (episode.env_id, episode.key)) for episode in before if episode.failure is None]
+    return [(episode, found[key]) for episode, key in keys if key in found]
+
+
+def choose_pairs(pairs: Iterable[tuple[Episode, Episode]], count: int) -> list[tuple[Episode, Episode]]:
+    """The pairs that show most: problems newly solved; but the last place is for one that is not solved afterwards.
+
+    Within a kind they stay in the order of their problems, so that nothing else is picked.
+    """
+    pairs = list(pairs)
+    gained = [pair for pair in pairs if pair[1].success and not pair[0].success]
+    unsolved = [pair for pair in pairs if not pair[1].success]
+    kept = [pair for pair in pairs if pair[1].success and pair[0].success]
+    places_for_unsolved = 1 if unsolved and count > 1 else 0
+    chosen = [*gained, *kept][: count - places_for_unsolved]
+    return [*chosen, *unsolved][:count]
+
+
+def record_films(run: Path, stages: Sequence[str], count: int, name: str = "") -> list[Film]:
+    """Film `count` problems of each task that has pictures, before and after training.
+
+    Args:
+        run: the run's folder; the episodes are those of `episodes/<stage>`, the films go into `videos`.
+        stages: the first and the last of them are filmed.
+        count: films for each task and stage.
+        name: of the run, for the titles.
+
+    Returns:
+        What was filmed, as also written to `videos/index.json`.
+
+    Raises:
+        UserError: a folder of episodes is missing or damaged.
+    """
+    first, last = stages[0], stages[-1]
+    pairs = pair_problems(load_episodes(run / "episodes" / first), load_episodes(run / "episodes" / last))
+    films: list[Film] = []
+    for task in dict.fromkeys(episode.env_id for episode, _ in pairs):
+        of_task = [pair for pair in pairs if pair[0].env_id == task and _has_pictures(pair[0])]
+        for before, after in choose_pairs(of_task, count):
+            films.append(_record(run / FOLDER, before, first, "before training", name))
+            films.append(_record(run / FOLDER, after, last, f"after {last}", name))
+    if films:
+        index = json.dumps([asdict(film) for film in films], indent=1)
+        (run / FOLDER / INDEX).write_text(index, encoding="utf-8")
+    return films
+
+
+def read_films(run: Path) -> list[Film]:
+    """The films of a run; none where there is no readable index."""
+    try:
+        return [Film(**row) for row in json.loads((run / FOLDER / INDEX).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _record(folder: Path, episode: Episode, stage: str, when: str, name: str) -> Film:
+    problem = episode.key[-1] if episode.key else 0
+    scenes = episode_scenes(episode, ", ".join(part for part in (episode.env_id, when, name) if part))
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in f"{episode.env_id}-{problem}-{stage}")
+    shortened = [*scenes[: GIF_SCENES - 1], scenes[-1]] if len(scenes) > GIF_SCENES else scenes
+    gif = write_film(shortened, folder / f"{stem}.gif", size=GIF_SIZE)
+    try:
+        mp4 = write_film(scenes, folder / f"{stem}.mp4", size=FILM_SIZE).name
+    except MissingExtraError:
+        mp4 = None
+    return Film(episode.env_id, problem, stage, episode.success, len(episode.turns), mp4, gif.name)
+
+
+def _has_pictures(episode: Episode) -> bool:
+    return any(message_images(message) for turn in episode.turns for message in turn.messages)
+
+
+def _shown(messages: Sequence[Message]) -> tuple[np.ndarray | None, str]:
+    """The last picture among some messages, and what the user's side says in them."""
+    images = [image for message in messages for image in message_images(message)]
+    text = " ".join(message_text(message) for message in messages if message["role"] == "user")
+    return (images[-1] if images else None), text.strip()

@@ -1,0 +1,26 @@
+"""LMMR1: any Gymnasium environment as a world that a vision-language model can act in and learn from."""
+
+from lmmr1.envs.chat import ChatEnv, make_chat
+from lmmr1.envs.chat_spec import ChatSpec
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.messages import ImagePart, Message, Part, Solution, StopReason, TextPart
+from lmmr1.envs.registry import EnvironmentConfig, register_all
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ChatEnv",
+    "ChatSpec",
+    "EnvironmentConfig",
+    "ImagePart",
+    "Message",
+    "Part",
+    "Solution",
+    "StopReason",
+    "TextPart",
+    "UserError",
+    "__version__",
+    "make_chat",
+]
+
+register_all()

@@ -1,0 +1,96 @@
+"""The command line: `lmmr1 COMMAND ...`.
+
+Exit codes: 0 done, 1 failed, 2 the input was wrong, 130 interrupted. What the user can put right is told in one line,
+`error: ...` on standard error; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lmmr1 import __version__
+from lmmr1.commands import evaluate, listing, play, record, settings, train
+from lmmr1.envs.errors import UserError
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+# Which extra brings a module that a command failed to import.
+EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "pydantic": "train",
+    "yaml": "train",
+    "rich": "train",
+    "tensorboard": "train",
+    "math_verify": "math",
+    "pebble": "math",
+    "av": "video",
+    "pygame": "games",
+    "pettingzoo": "games",
+    "matplotlib": "report",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong command line as any other wrong input is told."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each one's arguments stand beside its code."""
+    parser = _Parser(
+        prog="lmmr1",
+        description="Gymnasium environments for vision-language models: play them, train in them, see the gain.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lmmr1 {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (train, evaluate, record, play, listing):
+        module.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        arguments = build_parser().parse_args(settings.gather(sys.argv[1:] if argv is None else argv))
+        return arguments.run(arguments)
+    except UserError as error:
+        return _tell(str(error), WRONG_INPUT)
+    except KeyboardInterrupt:
+        return _tell("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`lmmr1 envs | head`); not even at exit may more be written there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _tell(f"this needs {error.name}, which is not installed: run pip install 'lmmr1[{extra}]'", WRONG_INPUT)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        return _tell(f"the disk is full{where}: make room, then run the same command again", FAILED)
+
+
+def _tell(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}" if code != INTERRUPTED else message, file=sys.stderr)
+    return code

@@ -1,0 +1,36 @@
+"""The player that `record --agent random` films: any legal action, evenly."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+
+from lmmr1.agents.base import AgentReply, Conversation
+from lmmr1.envs.chat import ChatEnv
+
+
+class RandomPlayer:
+    """Answers with one of the world's named actions, or with a sample of its action space written as text."""
+
+    name = "random"
+    context = "turn"
+
+    def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
+        """One reply for each conversation; the choices depend on its key and turn alone."""
+        return [AgentReply(self._say(conversation)) for conversation in conversations]
+
+    def _say(self, conversation: Conversation) -> str:
+        entropy = np.random.SeedSequence((*conversation.key, len(conversation.turns)))
+        return conversation.env.write_reply("", _answer(conversation.env, entropy))
+
+
+def _answer(env: ChatEnv, entropy: np.random.SeedSequence) -> str:
+    names = env.chat_spec.action_names
+    if names is not None:
+        return str(np.random.default_rng(entropy).choice(names))
+    space = copy.deepcopy(env.env.action_space)  # its own generator stays where it is
+    space.seed(int(entropy.generate_state(1)[0]))
+    action = space.sample()
+    return action if isinstance(action, str) else " ".join(str(number) for number in np.ravel(action).tolist())

@@ -1,0 +1,78 @@
+"""`--key value` for keys that no parser lists: a recipe's (`--stages.fre.iterations 5`) and an environment's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.registry import EnvironmentConfig
+
+# What a gathered pair looks like to argparse, which reads options that start with anything but this as its own.
+GATHERED = "--override"
+
+
+# The commands that take overrides, and the options that they have besides.
+OWN_OPTIONS = {
+    "train": ("--help", "--run-dir", "--resume"),
+    "record": ("--help", "--agent", "--out", "--task", "--episodes", "--max-turns", "--seed"),
+    "play": ("--help", "--window", "--seed"),
+}
+
+
+def gather(words: Sequence[str]) -> list[str]:
+    """Turn each `--key value` and `--key=value` that is not an option of the command into one word for argparse.
+
+    Raises:
+        UserError: a key has no value.
+    """
+    if not words or words[0] not in OWN_OPTIONS:
+        return list(words)
+    own, words, result = OWN_OPTIONS[words[0]], list(words), []
+    while words:
+        word = words.pop(0)
+        key, equals, value = word.partition("=")
+        if not key.startswith("--") or key == "--" or key in own:
+            result.append(word)
+            continue
+        if not equals:
+            if not words or words[0].startswith("--"):
+                raise UserError(f"{key} needs a value: {key} VALUE")
+            value = words.pop(0)
+        result.append(f"{GATHERED}={key[2:]}={value}")
+    return result
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Let a parser collect the words that `gather` made."""
+    parser.add_argument(GATHERED, action="append", default=[], type=_pair, help=argparse.SUPPRESS)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    key, _, value = word.partition("=")
+    return key, value
+
+
+def environment_from(id: str, overrides: Sequence[tuple[str, str]], **kwargs: Any) -> EnvironmentConfig:
+    """The environment `id` with arguments from `--kwargs.NAME VALUE` and `--chat.NAME VALUE`.
+
+    Raises:
+        UserError: a key is neither.
+    """
+    arguments: dict[str, dict[str, Any]] = {"kwargs": dict(kwargs), "chat": {}}
+    for key, value in overrides:
+        group, _, name = key.partition(".")
+        if group not in arguments or not name:
+            raise UserError(f"--{key} is not an option; an environment takes --kwargs.NAME VALUE and --chat.NAME VALUE")
+        arguments[group][name] = _value(value)
+    return EnvironmentConfig(id, kwargs=arguments["kwargs"], chat=arguments["chat"])
+
+
+def _value(text: str) -> Any:
+    """A number, true, false, null, list or mapping as in JSON; any other text is itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

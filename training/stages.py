@@ -1,0 +1,154 @@
+"""One stage of a run as a loop body: iterate, and what a checkpoint must keep of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+
+from lmmr1.agents.engines.base import Sampling
+from lmmr1.agents.engines.embedded import EmbeddedEngine
+from lmmr1.agents.policy import PolicyAgent
+
+from .checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
+from .collect import Collector, summarise
+from .config import RunConfig
+from .demonstrations import Demonstrations
+from .model import freeze, vision_frozen
+from .ppo import PPOTrainer
+from .sft import SFTTrainer
+
+Tensors = dict[str, dict[str, torch.Tensor]]
+
+
+class StageRunner(Protocol):
+    """What a run needs of a stage."""
+
+    iterations: int
+
+    def iterate(self, iteration: int) -> dict[str, float]:
+        """Do one iteration; returns its metrics."""
+        ...
+
+    def tensors(self) -> Tensors:
+        """The tensors to keep besides the policy's."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What else to keep, as JSON."""
+        ...
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from what `tensors` and `state` gave."""
+        ...
+
+    def close(self) -> None:
+        """Let go of environments and features."""
+        ...
+
+
+def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> StageRunner:
+    """The runner of the stage `name`, the `index`-th of the recipe; sets which parameters learn."""
+    stage = recipe.stages[name]
+    freeze(policy.loaded.model, (*recipe.model.freeze, *stage.freeze))
+    return (SFTStage if stage.kind == "sft" else PPOStage)(policy, recipe, name, index)
+
+
+class SFTStage:
+    """Supervised fine-tuning; an iteration is one optimizer step."""
+
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
+        stage = recipe.stages[name]
+        assert stage.sft is not None
+        self.iterations = stage.sft.steps
+        demonstrations = Demonstrations(stage.demonstrations, policy, (recipe.seed, 2, index))
+        self.trainer = SFTTrainer(policy, stage.sft, demonstrations)
+        self.parameters = dict(policy.loaded.model.named_parameters())
+
+    def iterate(self, iteration: int) -> dict[str, float]:
+        """One optimizer step."""
+        return self.trainer.step(iteration)
+
+    def tensors(self) -> Tensors:
+        """The optimizer's moments."""
+        return {"optimizer": optimizer_tensors(self.trainer.optimizer, self.parameters)}
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: a step depends on its number alone."""
+        return {}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Read the optimizer's moments back."""
+        load_optimizer_tensors(self.trainer.optimizer, self.parameters, checkpoint.tensors["optimizer"])
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.trainer.demonstrations.close()
+
+
+class PPOStage:
+    """Reinforcement learning; an iteration collects episodes and learns from them."""
+
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
+        stage = recipe.stages[name]
+        rollout = stage.rollout
+        self.iterations = stage.iterations
+        sampling = Sampling(rollout.max_new_tokens, rollout.temperature)
+        self.policy = PolicyAgent(
+            policy.loaded, sampling, rollout.context, rollout.max_context_tokens, rollout.slots, policy.name
+        )
+        if isinstance(self.policy.engine, EmbeddedEngine):
+            self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
+        self.collector = Collector(self.policy, stage, recipe.seed, index)
+        self.trainer = PPOTrainer(self.policy, stage, (recipe.seed, 3, index))
+        self.parameters = dict(policy.loaded.model.named_parameters())
+
+    def iterate(self, iteration: int) -> dict[str, float]:
+        """Collect, learn, log."""
+        episodes = self.collector.collect(iteration)
+        usable = [episode for episode in episodes if episode.failure is None and episode.turns]
+        row = summarise(episodes)
+        return {**row, **(self.trainer.learn(usable, iteration) if usable else {})}
+
+    def tensors(self) -> Tensors:
+        """Optimizer moments, reference and critic."""
+        trainer = self.trainer
+        kept: Tensors = {"optimizer": optimizer_tensors(trainer.optimizer, self.parameters)}
+        if trainer.reference is not None:
+            kept["reference"] = _parameters(trainer.reference.model)
+        if trainer.critic is not None and trainer.critic_optimizer is not None:
+            kept["critic"] = _parameters(trainer.critic)
+            parameters = dict(trainer.critic.named_parameters())
+            kept["critic_optimizer"] = optimizer_tensors(trainer.critic_optimizer, parameters)
+        return kept
+
+    def state(self) -> dict[str, Any]:
+        """The count of optimizer steps."""
+        return {"steps": self.trainer.steps}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Read all of it back."""
+        trainer, tensors = self.trainer, checkpoint.tensors
+        trainer.steps = int(checkpoint.state["runner"]["steps"])
+        load_optimizer_tensors(trainer.optimizer, self.parameters, tensors["optimizer"])
+        if trainer.reference is not None:
+            _copy_into(trainer.reference.model, tensors["reference"])
+        if trainer.critic is not None and trainer.critic_optimizer is not None:
+            _copy_into(trainer.critic, tensors["critic"])
+            parameters = dict(trainer.critic.named_parameters())
+            load_optimizer_tensors(trainer.critic_optimizer, parameters, tensors["critic_optimizer"])
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.collector.close()
+
+
+def _parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach() for name, parameter in module.named_parameters()}
+
+
+def _copy_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(tensors[name])
