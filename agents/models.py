@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from lmmr1.envs.errors import UserError
 
@@ -23,7 +24,10 @@ from .images import ImageEncoder
 from .networks.base import Network
 from .networks.generic import GenericNetwork
 from .networks.qwen import FUSED_MODEL_TYPES, QwenNetwork
-from .tiny import TINY_FOLDER
+from .tiny import TINY_FOLDER, build_image_processor, build_tiny, build_tokenizer
+
+# A run has one progress display, its own.
+disable_progress_bar()
 
 VISION_MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -64,18 +68,25 @@ class LoadedModel:
             self.images.processor.save_pretrained(folder)
 
 
-def load_model(source: str, dtype: str = "float32", device: str = "cpu", fused: bool = True) -> LoadedModel:
+def load_model(
+    source: str, dtype: str = "float32", device: str = "cpu", fused: bool = True, seed: int = 0
+) -> LoadedModel:
     """Load a model.
 
     Args:
-        source: "tiny" (the embedded one), a folder, or a hub id such as "Qwen/Qwen2.5-VL-3B-Instruct".
+        source: "tiny" (the embedded one), "tiny-random" (its architecture with random weights), a folder, or a hub id such as
+            "Qwen/Qwen2.5-VL-3B-Instruct".
         dtype: "float32" or "bfloat16".
         device: where it runs, as torch names it.
         fused: use the fast forward where the architecture has one.
+        seed: of the weights of "tiny-random".
 
     Raises:
         UserError: no such model, or a part of it is missing or unreadable; says which.
     """
+    if source == "tiny-random":
+        tokenizer = build_tokenizer()
+        return assemble(build_tiny(seed, tokenizer).to(device), tokenizer, build_image_processor(), source, fused)
     place = str(TINY_FOLDER) if source == "tiny" else source
     if place.startswith((".", "/", "~")) and not Path(place).expanduser().is_dir():
         raise UserError(f"model '{source}': there is no folder {Path(place).expanduser()}")
@@ -97,9 +108,7 @@ def assemble(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, processor: Any, source: str, fused: bool = True
 ) -> LoadedModel:
     """Put loaded parts together; `processor` is an image processor or None."""
-    network = (
-        QwenNetwork(model) if fused and model.config.model_type in FUSED_MODEL_TYPES else GenericNetwork(model)
-    )
+    network = QwenNetwork(model) if fused and model.config.model_type in FUSED_MODEL_TYPES else GenericNetwork(model)
     end_ids = _end_ids(model, tokenizer)
     banned = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     speakable = {i for i, token in tokenizer.added_tokens_decoder.items() if not token.special}

@@ -14,7 +14,11 @@ from lmmr1.envs.reply import Reply
 from .base import Agent, AgentReply, Conversation
 from .episode import Episode, Turn
 
-TRAINING_STREAM, EVALUATION_STREAM = 0, 1
+# What is drawn for one purpose never shares a random number with another.
+TRAINING_STREAM, EVALUATION_STREAM, SHUFFLING_STREAM, DEMONSTRATION_STREAM = 0, 1, 3, 9
+
+
+MOST_TURNS = 200
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,10 @@ def environment_id(env: ChatEnv) -> str:
 def play(agent: Agent, seats: Sequence[Seat], *, greedy: bool, max_turns: int | None = None) -> list[Episode]:
     """Play one episode in every seat, all in step, so that the agent always answers a full batch.
 
-    An environment that raises costs its own episode (`failure`), not the others.
+    An environment that raises costs its own episode (`failure`), not the others. Without `max_turns` an episode is stopped after
+    `MOST_TURNS`: a reply that no environment understands takes no step, so its step limit alone would never come.
     """
+    limit = MOST_TURNS if max_turns is None else max_turns
     episodes = [Episode(seat.label, seat.key, seat.group, agent.context) for seat in seats]
     conversations: dict[int, Conversation] = {}
     for index, seat in enumerate(seats):
@@ -110,12 +116,12 @@ def play(agent: Agent, seats: Sequence[Seat], *, greedy: bool, max_turns: int | 
         waiting = list(conversations)
         replies = agent.act([conversations[index] for index in waiting], greedy=greedy)
         for index, reply in zip(waiting, replies, strict=True):
-            if not _take_turn(conversations[index], episodes[index], reply, max_turns):
+            if not _take_turn(conversations[index], episodes[index], reply, limit):
                 del conversations[index]
     return episodes
 
 
-def _take_turn(conversation: Conversation, episode: Episode, reply: AgentReply, max_turns: int | None) -> bool:
+def _take_turn(conversation: Conversation, episode: Episode, reply: AgentReply, max_turns: int) -> bool:
     """Give a reply to its environment and note what came of it; whether the episode goes on."""
     if reply.overflow:
         episode.stop_reason = StopReason.CONTEXT_LIMIT
@@ -144,7 +150,7 @@ def _take_turn(conversation: Conversation, episode: Episode, reply: AgentReply, 
     episode.turns.append(turn)
     episode.success = info["success"]
     reason: StopReason | None = info["stop_reason"]
-    if reason is None and max_turns is not None and len(episode.turns) >= max_turns:
+    if reason is None and len(episode.turns) >= max_turns:
         reason = StopReason.TURN_LIMIT
     if reason is not None:
         episode.stop_reason, episode.final_messages = reason, list(messages)

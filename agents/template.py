@@ -101,5 +101,7 @@ class Template:
         for token in ids:
             expanded.extend([token] * next(remaining).num_tokens if token == mark else [token])
         if next(remaining, None) is not None:
-            raise UserError(f"the chat template of '{self.loaded.source}' wrote fewer image marks than there are images")
+            raise UserError(
+                f"the chat template of '{self.loaded.source}' wrote fewer image marks than there are images"
+            )
         return np.array(expanded, np.int32), pixels

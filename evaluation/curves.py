@@ -92,12 +92,9 @@ class _Timeline:
         """Shade and label the stages."""
         for index, name in enumerate(self.stages):
             axis.axvspan(index, index + 1, color=BANDS[index % 2], lw=0, zorder=0)
-            count = self.counts[name]
-            label = (
-                name if count == 1 else f"{name}: {count} iterations" if len(self.stages) < 4 else f"{name}: {count}"
-            )
+            label = f"{name}\n{self.counts[name]} iteration{'' if self.counts[name] == 1 else 's'}"
             below = axis.get_xaxis_transform()
-            axis.text(index + 0.5, -0.045, label, transform=below, fontsize=9, ha="center", va="top", color=GREY)
+            axis.text(index + 0.5, -0.045, label, transform=below, fontsize=8.5, ha="center", va="top", color=GREY)
         axis.set_xlim(-0.03, max(1, len(self.stages)) + 0.03)
         axis.set_xticks([])
 

@@ -56,7 +56,8 @@ thead th { font-size: 13.5px; color: var(--soft); font-weight: 600; white-space:
 .bar i, .bar b { position: absolute; }
 .bar i { left: 0; top: 0; height: 8px; background: #8bbbe0; border-radius: 2px; }
 .bar b { top: 3px; height: 2px; background: var(--ink); }
-.curves { padding: 14px; overflow-x: auto; } .curves img { width: 100%; min-width: 700px; height: auto; display: block; }
+.curves { padding: 14px; overflow-x: auto; }
+.curves img { width: 100%; min-width: 700px; height: auto; display: block; }
 .problem { display: grid; grid-template-columns: minmax(220px, 290px) 1fr 1fr; margin: 12px 0; overflow: hidden;
   break-inside: avoid; }
 .problem > div { padding: 14px 16px; min-width: 0; } .problem > div + div { border-left: 1px solid var(--line); }
@@ -124,6 +125,9 @@ KIND_NOTES = {
 others become more likely. Nobody shows it a right reply.""",
     "sft": "In supervised learning the model is shown right replies and learns to write the like.",
 }
+EMBEDDED_NOTE = """, which comes with the package: about half a million parameters, made to show the whole way on a
+small machine. Before this run it was taught by examples (recipe <code>pretrain_tiny</code>) to read the pictures, to
+reason in a short notation and to play a little; the figures here are what the stages of this run added."""
 
 TERMS = (
     ("Success", "the share of test problems that were solved. Every test uses the same problems."),

@@ -14,7 +14,7 @@ from lmmr1.envs.errors import MissingExtraError, UserError
 from .curves import draw_curves
 from .films import FOLDER as VIDEOS
 from .films import Film, pair_problems, read_films
-from .page import INTRO, KIND_NOTES, TERMS, fill_page
+from .page import EMBEDDED_NOTE, INTRO, KIND_NOTES, TERMS, fill_page
 from .samples import data_uri, html_samples
 from .tables import MODALITIES, START, describe_change, evaluations_by_stage, html_table, percent
 
@@ -39,7 +39,7 @@ def write_report(folder: Path) -> Path:
 
     Raises:
         UserError: this is no folder of a run, or a file in it cannot be read; says which.
-        MissingExtraError: matplotlib or PyYAML is not installed.
+        MissingExtraError: PyYAML is not installed. (Without matplotlib the page says why it has no curves.)
     """
     recipe = _read_recipe(folder)
     rows = _read_rows(folder / "metrics.jsonl")
@@ -171,7 +171,7 @@ def _html_stages(recipe: Recipe, rows: Rows) -> str:
     items = []
     for name, stage in recipe["stages"].items():
         own = [row for row in rows if row.get("stage") == name]
-        worlds = [_describe_environment(environment) for environment in stage.get("environments") or []]
+        worlds = [_describe_environment(environment) for environment in _environments(stage)]
         facts = [KINDS.get(str(stage.get("kind")), str(stage.get("kind")))]
         if own:
             facts.append(f"{len(own)} iterations" if len(own) > 1 else "1 iteration")
@@ -183,20 +183,35 @@ def _html_stages(recipe: Recipe, rows: Rows) -> str:
             facts.append(f"{episodes:,.0f} attempts")
         items.append(
             f"<li><strong>{escape(str(name))}</strong><p>{escape(str(stage.get('help', '')))}</p>"
-            f'<p class="note">{escape(", ".join(facts))}</p><p class="note">Practises on: {"; ".join(worlds)}</p></li>'
+            f'<p class="note">{escape(", ".join(facts))}</p><p class="note">Tasks: {"; ".join(worlds)}</p></li>'
         )
-    model = escape(str((recipe.get("model") or {}).get("path", "")))
+    path = str((recipe.get("model") or {}).get("path", ""))
+    model = f"<code>{escape(path)}</code>{EMBEDDED_NOTE if path == 'tiny' else '.'}"
     kinds = {str(stage.get("kind")) for stage in recipe["stages"].values()}
     notes = " ".join(note for kind, note in KIND_NOTES.items() if kind in kinds)
     return (
-        f"<p>{notes}</p><p>The model is <code>{model}</code>. It went through these stages, in order:</p>"
+        f"<p>{notes}</p><p>The model is {model} It went through these stages, in order:</p>"
         f'<ol class="stages">{"".join(items)}</ol>'
     )
 
 
 def _describe_environment(environment: Mapping[str, Any]) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in (environment.get("kwargs") or {}).items())
+    settings = ", ".join(f"{key} {_plain(value)}" for key, value in (environment.get("kwargs") or {}).items())
     return f"<code>{escape(str(environment.get('id')))}</code>" + (f" ({escape(settings)})" if settings else "")
+
+
+def _environments(stage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    examples = [demonstration["environment"] for demonstration in stage.get("demonstrations") or []]
+    return [*(stage.get("environments") or []), *examples]
+
+
+def _plain(value: Any) -> str:
+    """A setting without the brackets and quotes of a program."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return " ".join(_plain(entry) for entry in value)
+    return str(value)
 
 
 def _html_figures(recipe: Recipe, evaluations: Rows) -> str:
@@ -212,7 +227,10 @@ def _html_figures(recipe: Recipe, evaluations: Rows) -> str:
 def _html_curves(rows: Rows, evaluations: Rows, stages: Sequence[str]) -> str:
     if not rows:
         return ""
-    picture = data_uri(draw_curves(rows, evaluations, stages), "image/png")
+    try:
+        picture = data_uri(draw_curves(rows, evaluations, stages), "image/png")
+    except MissingExtraError as error:
+        return f"<p>There are no curves on this page. {escape(str(error))}, then write the report again.</p>"
     return (
         "<p>Every stage is drawn equally wide. Pale lines are single iterations, strong lines their moving average."
         " Training figures jump where a new stage brings new tasks.</p>"
@@ -259,8 +277,8 @@ def _html_film(folder: Path, film: Film) -> str:
     title = f"{when}, problem {film.problem + 1}, {film.turns} turns"
     source = escape(f"{VIDEOS}/{film.mp4}", quote=True)
     video = (
-        f'<details><summary>With controls, and full screen</summary><video controls preload="none" src="{source}"></video>'
-        f'<a href="{source}">{source}</a></details>'
+        "<details><summary>With controls, and full screen</summary>"
+        f'<video controls preload="none" src="{source}"></video><a href="{source}">{source}</a></details>'
         if film.mp4 is not None and (folder / VIDEOS / film.mp4).is_file()
         else ""
     )
@@ -275,7 +293,7 @@ def _html_terms() -> str:
 
 
 def _html_details(folder: Path, recipe: Recipe, summary: Mapping[str, Any], rows: Rows) -> str:
-    facts = {"seed": recipe.get("seed", 0), **_flatten(summary)}
+    facts = {"seed": recipe.get("seed", 0), **_flatten(summary), **_flatten(_read_json(folder / "timing.json"))}
     for key, label in (("wall_seconds", "training time"), ("cpu_seconds", "processor time")):
         if _total(rows, key):
             facts[f"{label} (sum over iterations)"] = _duration(_total(rows, key))
@@ -297,10 +315,10 @@ def _total(rows: Rows, key: str) -> float:
 
 
 def _flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots, without the evaluations, which have a table of their own."""
+    """Nested keys joined by dots, without what other sections show."""
     flat: dict[str, Any] = {}
     for key, value in summary.items():
-        if key in ("evaluations", "before", "after", "tasks"):
+        if key in ("name", "stages", "evaluations"):
             continue
         if isinstance(value, dict):
             flat |= _flatten(value, f"{prefix}{key}.")

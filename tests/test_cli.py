@@ -18,6 +18,7 @@ from lmmr1 import cli
 from lmmr1.agents.episode import load_episodes
 from lmmr1.agents.players.expert import ExpertPlayer
 from lmmr1.commands import evaluate, settings
+from lmmr1.envs.errors import UserError
 from lmmr1.training.recipe import dump_recipe
 
 RECIPE = """
@@ -54,7 +55,9 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(path)
 
 
-def trainer(monkeypatch: pytest.MonkeyPatch, ending: BaseException | None = None) -> list[bool]:
+def trainer(
+    monkeypatch: pytest.MonkeyPatch, ending: BaseException | None = None, checkpoints: bool = True
+) -> list[bool]:
     """Put a trainer in the real one's place that only writes its files; returns what `resume` was at each call."""
     calls: list[bool] = []
 
@@ -62,6 +65,8 @@ def trainer(monkeypatch: pytest.MonkeyPatch, ending: BaseException | None = None
         calls.append(resume)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+        if checkpoints:
+            (folder / "checkpoints/000001-0000000").mkdir(parents=True, exist_ok=True)
         if ending is not None:
             raise ending
         policy, evaluation = Policy(), recipe.evaluation
@@ -235,6 +240,15 @@ def test_an_interrupted_run_says_how_to_go_on(recipe, monkeypatch, capsys):
         Path("a run/summary.json").unlink(missing_ok=True)
         assert cli.main(["train", recipe, "--run-dir", "a run", *words, "--stages.improve.freeze", "[x]"]) == 0
     assert calls == [True, True]
+
+
+def test_a_run_without_a_checkpoint_simply_begins_again(recipe, monkeypatch, capsys):
+    # A model that cannot be loaded, say: the next try may name another one.
+    calls = trainer(monkeypatch, UserError("no such model"), checkpoints=False)
+    for words in ([], ["--model", "other"], ["--resume"], ["--resume", "auto"]):
+        assert cli.main(["train", recipe, *words]) == 2
+        assert one_error(capsys) == "error: no such model\n"
+    assert calls == [False] * 4
 
 
 def test_a_machine_that_is_taken_back_counts_as_an_interruption(recipe, monkeypatch, capsys):

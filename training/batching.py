@@ -13,8 +13,8 @@ from lmmr1.agents.episode import Episode, Turn
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
 
-# Padded tokens that one forward and backward pass may hold.
-MICROBATCH_TOKENS = 8192
+# Padded tokens that one forward and backward pass holds. On a CPU more is slower: the activations leave the cache.
+MICROBATCH_TOKENS = 1536
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def turn_images(turn: Turn, policy: PolicyAgent) -> list[PixelInput]:
 
 
 def answer_tokens(turn: Turn, policy: PolicyAgent) -> np.ndarray:
-    """bool (n,): which reply tokens write the answer (between the last answer tags; none where there are no tags)."""
+    """Bool (n,): which reply tokens write the answer (between the last answer tags; none where there are no tags)."""
     # Byte-level tokenizers write every ASCII character as itself, so the tags can be found in the joined pieces.
     pieces = policy.loaded.tokenizer.convert_ids_to_tokens(turn.reply_ids.tolist())
     joined = "".join(pieces)

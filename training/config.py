@@ -14,8 +14,6 @@ from typing import Literal, get_args
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .demonstrations import DemonstrationConfig
-
 Context = Literal["conversation", "turn"]
 Modality = Literal["text", "image", "game"]
 
@@ -211,7 +209,6 @@ class DemonstrationConfig:
             _fraction(key, vars(self)[key])
         _one_of("context", self.context, get_args(Context))
         _at_least("turns", self.turns, 1)
-        _positive("environment.weight", self.environment.weight)
 
 
 @dataclass(frozen=True)
@@ -262,7 +259,7 @@ class StageConfig:
     environments: list[EnvironmentConfig] = field(default_factory=list)
     """The environments that a ppo stage plays, in proportion to their weights."""
     demonstrations: list[DemonstrationConfig] = field(default_factory=list)
-    """What an sft stage learns from, in proportion to the environments' weights."""
+    """Whose replies an sft stage imitates, in proportion to the weights of the environments."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """How episodes are collected."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
@@ -273,8 +270,6 @@ class StageConfig:
     """The value function, for the estimator 'gae'."""
     sft: SFTConfig | None = None
     """How an sft stage learns."""
-    demonstrations: list[DemonstrationConfig] = field(default_factory=list)
-    """Whose replies an sft stage imitates, in proportion to the weights of the environments."""
     freeze: tuple[str, ...] = ()
     """Parts that do not learn in this stage, besides model.freeze."""
 
@@ -288,8 +283,6 @@ class StageConfig:
             _require(self.iterations == 1, "iterations has no meaning in a stage of kind sft: set sft.steps")
             return
         _require(bool(self.environments), "environments is empty: a stage of kind ppo needs one at least")
-        for index, environment in enumerate(self.environments):
-            _positive(f"environments.{index}.weight", environment.weight)
         _require(not self.demonstrations, "demonstrations has no meaning in a stage of kind ppo: set environments")
         _require(self.sft is None, "sft is set in a stage of kind ppo: remove it, or make it a stage of its own")
         _require(

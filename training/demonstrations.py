@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,32 +12,8 @@ from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import Seat, derive_seed, play
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.registry import EnvironmentConfig
 
-
-@dataclass(frozen=True)
-class DemonstrationConfig:
-    """Demonstrations of one environment."""
-
-    environment: EnvironmentConfig
-    """The environment; its weight is its share of the replies in a batch."""
-    thought_rate: float = 1.0
-    """How often the expert writes its thought down; otherwise it answers at once."""
-    skill: float = 1.0
-    """How often it acts as the solver would; otherwise one of the named actions at random."""
-    context: str = "conversation"
-    """What a reply continues: the whole conversation so far, or the last message alone ('turn')."""
-    turns: int = 1
-    """About how many turns an episode has; only so many episodes are played as a batch needs."""
-
-    def __post_init__(self) -> None:
-        for key in ("thought_rate", "skill"):
-            if not 0 <= vars(self)[key] <= 1:
-                raise UserError(f"{key} must be between 0 and 1, not {vars(self)[key]}")
-        if self.context not in ("conversation", "turn"):
-            raise UserError(f"context must be conversation or turn, not {self.context!r}")
-        if self.turns < 1:
-            raise UserError(f"turns must be at least 1, not {self.turns}")
+from .config import DemonstrationConfig
 
 
 class Demonstrations:

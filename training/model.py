@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-import torch
 from torch import Tensor, nn
 
 from lmmr1.agents.engines.sampler import Sampler

@@ -13,14 +13,14 @@ from lmmr1.agents.episode import Episode
 from lmmr1.agents.networks.base import Network
 from lmmr1.agents.policy import PolicyAgent
 
-from .advantages import explained_variance, whiten
 from .batching import TokenBatch, make_batch, microbatches
 from .config import StageConfig
-from .credit import Targets, bootstrap_values, gae_credit, reinforce_credit
-from .kl import estimate_kl, full_kl
-from .losses import clip_fraction, clipped_policy_loss, clipped_value_loss
 from .model import Critic, TokenOutputs, copy_network, run_tokens
-from .schedule import learning_rate
+from .objectives.advantages import explained_variance, whiten
+from .objectives.credit import Targets, bootstrap_values, gae_credit, reinforce_credit
+from .objectives.kl import estimate_kl, full_kl
+from .objectives.losses import clip_fraction, clipped_policy_loss, clipped_value_loss
+from .objectives.schedule import learning_rate
 
 Metrics = dict[str, float]
 
@@ -47,7 +47,11 @@ class PPOTrainer:
         if config.ppo.estimator == "gae":
             self.critic = Critic(self.network, own=config.critic.trunk == "own")
             self.critic_optimizer = torch.optim.AdamW(
-                self.critic.parameters(), lr=config.critic.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+                self.critic.parameters(),
+                lr=config.critic.learning_rate,
+                betas=(0.9, 0.99),
+                weight_decay=0.0,
+                fused=True,
             )
         self.steps = 0
 

@@ -22,11 +22,11 @@ from lmmr1.agents.models import load_model
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.envs.errors import UserError
 
-from .checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from .config import EvaluationConfig, RunConfig
-from .metrics import MetricsWriter
-from .progress import Progress
 from .recipe import dump_recipe
+from .records.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
+from .records.metrics import MetricsWriter
+from .records.progress import Progress
 from .stages import StageRunner, make_stage_runner
 
 Evaluate = Callable[[PolicyAgent, EvaluationConfig, int, Path | None], dict[str, Any]]
@@ -74,7 +74,7 @@ class _Run:
         checkpoint = self._checkpoint_to_resume() if resume else None
         if not resume:
             _write_atomically(folder / "recipe.yaml", dump_recipe(recipe))
-        loaded = load_model(recipe.model.path, recipe.model.dtype)
+        loaded = load_model(recipe.model.path, recipe.model.dtype, seed=recipe.seed)
         self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens))
         self.pending: Checkpoint | None = None
         if checkpoint is not None:

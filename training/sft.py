@@ -10,7 +10,7 @@ from .batching import make_batch, microbatches
 from .config import SFTConfig
 from .demonstrations import Demonstrations
 from .model import run_tokens
-from .schedule import learning_rate
+from .objectives.schedule import learning_rate
 
 
 class SFTTrainer:
@@ -29,9 +29,7 @@ class SFTTrainer:
         batch = make_batch(self.demonstrations.episodes(step, config.batch_size), self.policy)
         weights = torch.where(batch.answer, config.answer_weight, 1.0)
         total = float(weights.sum())
-        rate = learning_rate(
-            config.learning_rate, step, config.steps, config.warmup, "cosine", config.final_fraction
-        )
+        rate = learning_rate(config.learning_rate, step, config.steps, config.warmup, "cosine", config.final_fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()

@@ -10,13 +10,14 @@ import torch
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.engines.embedded import EmbeddedEngine
 from lmmr1.agents.policy import PolicyAgent
+from lmmr1.agents.rollout import DEMONSTRATION_STREAM, SHUFFLING_STREAM
 
-from .checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
 from .collect import Collector, summarise
 from .config import RunConfig
 from .demonstrations import Demonstrations
 from .model import freeze, vision_frozen
 from .ppo import PPOTrainer
+from .records.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
 from .sft import SFTTrainer
 
 Tensors = dict[str, dict[str, torch.Tensor]]
@@ -62,7 +63,7 @@ class SFTStage:
         stage = recipe.stages[name]
         assert stage.sft is not None
         self.iterations = stage.sft.steps
-        demonstrations = Demonstrations(stage.demonstrations, policy, (recipe.seed, 2, index))
+        demonstrations = Demonstrations(stage.demonstrations, policy, (recipe.seed, DEMONSTRATION_STREAM, index))
         self.trainer = SFTTrainer(policy, stage.sft, demonstrations)
         self.parameters = dict(policy.loaded.model.named_parameters())
 
@@ -101,7 +102,7 @@ class PPOStage:
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
         self.collector = Collector(self.policy, stage, recipe.seed, index)
-        self.trainer = PPOTrainer(self.policy, stage, (recipe.seed, 3, index))
+        self.trainer = PPOTrainer(self.policy, stage, (recipe.seed, SHUFFLING_STREAM, index))
         self.parameters = dict(policy.loaded.model.named_parameters())
 
     def iterate(self, iteration: int) -> dict[str, float]:

@@ -150,9 +150,7 @@ class QwenNetwork:
         for layer in weights.layers:
             query, key, value = self.attention_inputs(layer, hidden, cosine, sine)
             # Rows are padded on the right, so the causal mask alone keeps every real token from the padding.
-            mixed = F.scaled_dot_product_attention(
-                query, key, value, is_causal=True, enable_gqa=self.grouped
-            )
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=self.grouped)
             hidden = self.after_attention(layer, hidden, mixed)
         return self.norm(hidden, weights.norm)
 

@@ -179,7 +179,6 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
         level = self._choose_level(options)
         self._level = level
         self._board = level.board()
-        self._grid = np.frombuffer(self._board.cells, np.uint8).reshape(self.rows, self.columns)
         self._boxes = level.boxes
         self._steps_taken = 0
         self._running = True
@@ -321,6 +320,11 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
         else:
             return generate(self.np_random, **self.generation)
         return level.padded(self.rows, self.columns)
+
+    @property
+    def _grid(self) -> np.ndarray:
+        # Made anew each time: a view kept beside the board would be cut off from it by pickling or copying.
+        return np.frombuffer(self._board.cells, np.uint8).reshape(self.rows, self.columns)
 
     def _observe(self) -> np.ndarray:
         return self._grid.copy() if self.observation == "grid" else render(self._grid, self.tile_size)

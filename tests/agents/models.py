@@ -62,13 +62,27 @@ def save_family(family: str, folder: Path) -> None:
     if family == "qwen2_5_vl":
         vision = {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 48, "out_hidden_size": 64}
         window = {"window_size": 56, "fullatt_block_indexes": [1], "initializer_range": 0.2}
-        config = Qwen2_5_VLConfig(text_config={**text, "rope_parameters": rope}, vision_config={**vision, **window}, **ids)
+        config = Qwen2_5_VLConfig(
+            text_config={**text, "rope_parameters": rope}, vision_config={**vision, **window}, **ids
+        )
     elif family == "qwen2_vl":
-        vision = {"depth": 2, "embed_dim": 32, "num_heads": 2, "mlp_ratio": 2, "hidden_size": 64, "initializer_range": 0.2}
+        vision = {
+            "depth": 2,
+            "embed_dim": 32,
+            "num_heads": 2,
+            "mlp_ratio": 2,
+            "hidden_size": 64,
+            "initializer_range": 0.2,
+        }
         config = Qwen2VLConfig(text_config={**text, "rope_parameters": rope}, vision_config=vision, **ids)
     elif family == "qwen3_vl":
         vision = {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 48, "out_hidden_size": 64}
-        vision |= {"deepstack_visual_indexes": [0], "num_position_embeddings": 64, "patch_size": 14, "initializer_range": 0.2}
+        vision |= {
+            "deepstack_visual_indexes": [0],
+            "num_position_embeddings": 64,
+            "patch_size": 14,
+            "initializer_range": 0.2,
+        }
         rope = {**rope, "mrope_interleaved": True}
         config = Qwen3VLConfig(
             text_config={**text, "head_dim": 16, "rope_parameters": rope}, vision_config=vision, **ids

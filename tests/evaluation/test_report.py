@@ -93,23 +93,23 @@ def test_page_of_a_whole_run(run_folder: Path) -> None:
 
 
 def test_text_of_models_and_recipes_is_only_text(tmp_path: Path) -> None:
-    attack = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\x1b[0m\ud800"
-    recipe = {"name": attack[:40], "help": attack[:40], "stages": {"a<b>": {"kind": "ppo", "help": attack[:40]}}}
+    attack = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\x1b[0m"
+    recipe = {"name": attack[:40], "help": attack[:40], "stages": {"a<u>": {"kind": "ppo", "help": attack[:40]}}}
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
     figures = {"success": 0.5, "interval": [0.2, 0.8], "episodes": 4}
-    rows = [{"stage": stage, "tasks": {"<i>task": {"greedy": figures}}} for stage in ("start", "a<b>")]
+    rows = [{"stage": stage, "tasks": {"<u>task": {"greedy": figures}}} for stage in ("start", "a<u>")]
     (tmp_path / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "summary.json").write_text(json.dumps({"<u>": "<script>1</script>"}))
-    safe = attack.replace("\ud800", "")
     turns = [
-        Turn([user(safe)], safe, thought=safe, answer=safe, well_formed=True),
-        Turn([user(safe)], safe, well_formed=False),
+        Turn([user(attack)], attack, thought=attack, answer=attack, well_formed=True),
+        Turn([user(attack)], attack, well_formed=False),
     ]
-    for stage in ("start", "a<b>"):
-        episodes = [Episode("<i>task", (0, 1, i), i, turns=turns[i:], success=bool(i)) for i in range(2)]
+    for stage in ("start", "a<u>"):
+        episodes = [Episode("<u>task", (0, 1, i), i, turns=turns[i:], success=bool(i)) for i in range(2)]
         save_episodes(tmp_path / "episodes" / stage, episodes)
     page = Reader(write_report(tmp_path).read_text(encoding="utf-8"))
-    assert not {"script", "u", "i", "b"} & set(page.tags)
+    assert not {"script", "u"} & set(page.tags)
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;" in page.text
     assert "\x1b" not in page.text
 

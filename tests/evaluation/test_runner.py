@@ -19,7 +19,7 @@ from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.evaluation.runner import EvaluationTask, evaluate, summarize
 
 
-class Corridor(gym.Env[int, int]):
+class Corridor(gym.Env[Any, Any]):
     """Right wins, left loses, and a start of 7 breaks; the starts come from the seed."""
 
     def __init__(self) -> None:
@@ -90,14 +90,15 @@ def test_the_streams_are_not_those_of_training() -> None:
 
 
 def test_figures_and_failures() -> None:
-    results = evaluate(Recorder(("1", "0", "nonsense")), [_task(episodes=300)], seed=0)
+    results = evaluate(Recorder(("1", "0", "nonsense")), [_task(episodes=300, max_turns=2)], seed=0)
     json.dumps(results, allow_nan=False)
     for figures in results["corridor"].values():
         assert figures["failed"] > 10 and figures["episodes"] + figures["failed"] == 300
-        # One in three is right; "nonsense" is no action and runs into the limit of nothing: it is asked for ever again.
+        # One in three is right; "nonsense" is no action, so the same is asked again until the limit of turns.
         assert figures["success"] == pytest.approx(1 / 3, abs=0.09)
         low, high = figures["interval"]
         assert low < figures["success"] < high
+        assert figures["turns"] == pytest.approx(4 / 3, abs=0.1) and figures["stop_reasons"]["turn_limit"] > 70
         assert figures["reply_tokens"] == 5 and figures["format_rate"] == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lmmr1.training.advantages import (
+from lmmr1.training.objectives.advantages import (
     discounted_returns,
     explained_variance,
     generalized_advantages,
@@ -57,7 +57,14 @@ def test_ragged_episodes_equal_a_plain_loop(gamma: float, lam: float, turn_gamma
     bootstrap = torch.tensor([0.0, 1.5, 0.0, -0.5])
     padded, mask = to_padded(rewards, episodes, 4)
     advantages, returns = generalized_advantages(
-        padded, to_padded(values, episodes, 4)[0], mask, to_padded(ends, episodes, 4)[0], bootstrap, gamma, lam, turn_gamma
+        padded,
+        to_padded(values, episodes, 4)[0],
+        mask,
+        to_padded(ends, episodes, 4)[0],
+        bootstrap,
+        gamma,
+        lam,
+        turn_gamma,
     )
     expected = [0.0] * count
     start = 0

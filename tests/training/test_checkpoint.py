@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lmmr1.training import checkpoint as module
-from lmmr1.training.checkpoint import (
+from lmmr1.training.records.checkpoint import (
     Checkpoint,
     CheckpointError,
     latest_checkpoint,
@@ -99,7 +99,7 @@ LOOP = """
 import sys
 from pathlib import Path
 import torch
-from lmmr1.training.checkpoint import Checkpoint, save_checkpoint
+from lmmr1.training.records.checkpoint import Checkpoint, save_checkpoint
 folder = Path(sys.argv[1])
 for number in range(100000):
     weight = torch.full((200_000,), float(number))
@@ -192,7 +192,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import torch
-from lmmr1.training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
+from lmmr1.training.records.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # files stop growing here, as on a full disk
 try:

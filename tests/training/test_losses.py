@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from lmmr1.training.kl import estimate_kl, full_kl
-from lmmr1.training.losses import clip_fraction, clipped_policy_loss, clipped_value_loss
-from lmmr1.training.schedule import learning_rate
+from lmmr1.training.objectives.kl import estimate_kl, full_kl
+from lmmr1.training.objectives.losses import clip_fraction, clipped_policy_loss, clipped_value_loss
+from lmmr1.training.objectives.schedule import learning_rate
 
 
 def test_the_clipped_surrogate_by_hand() -> None:
@@ -58,8 +58,9 @@ def test_k1_and_k3_average_to_the_exact_divergence() -> None:
 
 
 def test_banned_ids_add_nothing_to_the_exact_divergence() -> None:
-    policy, reference = torch.log_softmax(torch.tensor([[0.0, 1.0, -1e9]]), -1), torch.log_softmax(
-        torch.tensor([[1.0, 0.0, -1e9]]), -1
+    policy, reference = (
+        torch.log_softmax(torch.tensor([[0.0, 1.0, -1e9]]), -1),
+        torch.log_softmax(torch.tensor([[1.0, 0.0, -1e9]]), -1),
     )
     assert torch.allclose(full_kl(policy, reference), full_kl(policy[:, :2], reference[:, :2]))
 

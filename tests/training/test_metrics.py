@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lmmr1.envs.errors import UserError
-from lmmr1.training.metrics import MetricsWriter, read_metrics
+from lmmr1.training.records.metrics import MetricsWriter, read_metrics
 
 
 def test_rows_come_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from lmmr1.training.progress import Progress, describe_row
+from lmmr1.training.records.progress import Progress, describe_row
 
 
 class Clock:

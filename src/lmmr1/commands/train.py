@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lmmr1.envs.chat import ChatEnv
     from lmmr1.training.config import EvaluationConfig, RunConfig
 
-State = Literal["new", "unfinished", "complete", "foreign"]
+State = Literal["new", "begun", "unfinished", "complete", "foreign"]
 
 _EPILOG = """\
 Every value of the recipe can be changed: --stages.fre.iterations 5 --stages.fre.ppo.learning_rate 1e-4
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def state_of(folder: Path) -> State:
-    """What a folder holds: nothing, an unfinished or a complete run, or something that is no run."""
+    """What a folder holds: nothing, a run without, with some or with all results, or something that is no run."""
     if not folder.exists():
         return "new"
     if not folder.is_dir():
@@ -71,7 +71,7 @@ def state_of(folder: Path) -> State:
     if (folder / "summary.json").is_file():  # written last of all
         return "complete"
     if (folder / "recipe.yaml").is_file():
-        return "unfinished"
+        return "unfinished" if any((folder / "checkpoints").glob("[0-9]*")) else "begun"
     return "foreign" if any(folder.iterdir()) else "new"
 
 

@@ -12,10 +12,10 @@ from lmmr1.agents.episode import Episode
 from lmmr1.agents.networks.base import Rows
 from lmmr1.agents.policy import PolicyAgent
 
+from ..batching import TokenBatch, episode_sequences
+from ..config import PPOConfig
+from ..model import Critic
 from .advantages import discounted_returns, generalized_advantages, group_baseline, to_padded
-from .batching import TokenBatch, episode_sequences
-from .config import PPOConfig
-from .model import Critic
 
 
 @dataclass(frozen=True)

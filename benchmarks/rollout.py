@@ -1,0 +1,153 @@
+"""The embedded engine against `transformers` generate (and in-process vLLM where it is installed): tokens per CPU-second.
+
+64 sequences, eight samples of each of eight prompts, as a rollout has them; log-probabilities kept; float32, one thread. `equal`: every
+sequence runs to the same length. `ragged`: an end token comes with probability 1/16 or so at each step; only tokens up to it count.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from contest import finish, interleave, parse_arguments, print_rates, ratio
+
+from lmmr1.agents.engines.base import Request, Sampling
+from lmmr1.agents.engines.embedded import EmbeddedEngine
+from lmmr1.agents.models import LoadedModel, load_model
+from lmmr1.agents.networks.base import Rows
+from lmmr1.agents.networks.generic import GenericNetwork
+
+PROMPTS, SAMPLES, NEW_TOKENS = 8, 8, 48
+
+
+def make_requests(loaded: LoadedModel, images: bool, prompts: int, samples: int) -> list[Request]:
+    """Prompts of slightly different lengths, `samples` of each."""
+    assert loaded.images is not None
+    config = loaded.model.config
+    requests = []
+    for index in range(prompts * samples):
+        rng = np.random.default_rng(index // samples)
+        text = f"Triangle with sides {rng.integers(2, 20)}, {rng.integers(2, 20)}, {rng.integers(2, 20)}. Perimeter?"
+        ids, pixels = loaded.tokenizer.encode(f"user\n{text}assistant\n"), ()
+        if images:
+            pixels = (loaded.images(rng.integers(0, 256, (84, 84, 3), dtype=np.uint8)),)
+            ids = [config.vision_start_token_id, *[config.image_token_id] * 9, config.vision_end_token_id, *ids[:8]]
+        requests.append(Request(np.array(ids, np.int32), pixels, (index,)))
+    return requests
+
+
+def generate_with_transformers(loaded: LoadedModel, requests: list[Request], ends: list[int]) -> Callable[[], float]:
+    """`generate` at its plain best: one batch, cache, sampling, logits kept and turned into log-probabilities."""
+    rows = Rows.pack([r.prompt_ids for r in requests], [r.images for r in requests], loaded.pad_id)
+    inputs = GenericNetwork(loaded.model).inputs(rows, left=True)
+    inputs.pop("position_ids", None)
+    width = rows.ids.shape[1]
+
+    def work() -> float:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            output = loaded.model.generate(
+                **inputs,
+                do_sample=True,
+                top_k=0,
+                max_new_tokens=NEW_TOKENS,
+                eos_token_id=ends,
+                pad_token_id=loaded.pad_id,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+            ids = output.sequences[:, width:]
+            logprobs = torch.log_softmax(torch.stack(output.logits, 1), -1).gather(-1, ids[..., None])
+        ended = torch.isin(ids, torch.tensor(ends))
+        useful = (ended.cumsum(1) - ended.long()) == 0
+        assert logprobs.shape[:2] == ids.shape
+        return float(useful.sum())
+
+    return work
+
+
+def generate_with_engine(loaded: LoadedModel, requests: list[Request], ends: list[int]) -> Callable[[], float]:
+    """The embedded engine."""
+    engine = EmbeddedEngine(loaded.network, loaded.banned_ids, ends, loaded.pad_id, slots=64)
+    sampling = Sampling(NEW_TOKENS)
+    return lambda: float(sum(len(completion.ids) for completion in engine.generate(requests, sampling)))
+
+
+def same_greedy_tokens(loaded: LoadedModel, requests: list[Request]) -> bool:
+    """Whether the engine and `generate` agree token for token under greedy decoding."""
+    engine = EmbeddedEngine(loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id)
+    ours = engine.generate(requests, Sampling(NEW_TOKENS, greedy=True))
+    rows = Rows.pack([r.prompt_ids for r in requests], [r.images for r in requests], loaded.pad_id)
+    inputs = GenericNetwork(loaded.model).inputs(rows, left=True)
+    inputs.pop("position_ids", None)
+    with torch.no_grad():
+        theirs = loaded.model.generate(
+            **inputs, do_sample=False, max_new_tokens=NEW_TOKENS, suppress_tokens=list(loaded.banned_ids)
+        )[:, rows.ids.shape[1] :]
+    return all(
+        np.array_equal(row[: len(c.ids)], c.ids) for row, c in zip(theirs.numpy().astype(np.int32), ours, strict=True)
+    )
+
+
+def main() -> None:
+    """Run the contest and print it."""
+    options = parse_arguments(__doc__ or "")
+    torch.set_num_threads(1)
+    loaded = load_model("tiny")
+    rounds = 5 if options.quick else 15
+    # A trained model ends when it likes. Here the lengths are set from outside: no end token at all, or ids that
+    # together have about a sixteenth of the probability.
+    flat = torch.ones(loaded.network.vocabulary_size) / loaded.network.vocabulary_size
+    assert float(flat.sum()) > 0
+    never = [loaded.network.vocabulary_size - 1]
+    figures: dict[str, float | None] = {}
+    ratios: dict[str, list[float]] = {"equal": [], "ragged": []}
+    with torch.no_grad():
+        # Flatter logits make the sampled text varied, so that the ragged lengths are too.
+        loaded.model.model.language_model.norm.weight *= 0.2
+    for images in (False, True):
+        requests = make_requests(loaded, images, PROMPTS, SAMPLES)
+        kind = "image" if images else "text"
+        figures[f"same_greedy_tokens_{kind}"] = float(same_greedy_tokens(loaded, requests))
+        frequent = frequent_ids(loaded, requests)
+        for lengths, ends in (("equal", never), ("ragged", frequent)):
+            rates = interleave(
+                {
+                    "embedded engine": generate_with_engine(loaded, requests, ends),
+                    "transformers generate": generate_with_transformers(loaded, requests, ends),
+                },
+                rounds,
+            )
+            print_rates(f"{kind}, {lengths} lengths", rates, "useful tokens per CPU-second")
+            figures[f"vs_generate_{lengths}_{kind}"] = ratio(rates, "embedded engine", "transformers generate")
+            ratios[lengths].append(figures[f"vs_generate_{lengths}_{kind}"] or 0.0)
+    figures["vs_generate_equal"] = min(ratios["equal"])
+    figures["vs_generate_ragged"] = min(ratios["ragged"])
+    figures["vs_vllm"] = None
+    if importlib.util.find_spec("vllm") is None:
+        print("vLLM is not installed here: vs_vllm is not measured")
+    finish(figures, options.json)
+
+
+def frequent_ids(loaded: LoadedModel, requests: list[Request]) -> list[int]:
+    """Ids that together make up about a sixteenth of what the model samples."""
+    engine = EmbeddedEngine(loaded.network, loaded.banned_ids, [loaded.network.vocabulary_size - 1], loaded.pad_id)
+    sampled = np.concatenate([c.ids for c in engine.generate(requests, Sampling(NEW_TOKENS))])
+    ids, counts = np.unique(sampled, return_counts=True)
+    shares = counts / counts.sum()
+    chosen, total = [], 0.0
+    for index in np.argsort(shares, kind="stable"):
+        if total >= 1 / 16:
+            break
+        chosen.append(int(ids[index]))
+        total += float(shares[index])
+    return chosen
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The trainer: it learns, by both estimators; its losses do not depend on how a batch is cut up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from lmmr1.agents.engines.base import Sampling
+from lmmr1.agents.models import LoadedModel
+from lmmr1.agents.policy import PolicyAgent
+from lmmr1.agents.rollout import Seat, derive_seed, play
+from lmmr1.envs.chat import ChatEnv
+from lmmr1.envs.spaces import Utterance
+from lmmr1.training import batching
+from lmmr1.training.batching import answer_tokens, make_batch
+from lmmr1.training.config import CriticConfig, KLConfig, PPOConfig, RolloutConfig, StageConfig
+from lmmr1.training.ppo import PPOTrainer
+
+from ..agents.models import random_tiny
+from ..agents.worlds import pictures
+
+
+class Digits(gym.Env):
+    """Pays the share of digits among a reply's characters, over `turns` turns: learnable from random weights."""
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, turns: int = 1) -> None:
+        self.turns, self.render_mode = turns, None
+        self.observation_space, self.action_space = Utterance(200), Utterance(200)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict]:
+        super().reset(seed=seed)
+        self.count = 0
+        return "Say digits.", {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict]:
+        self.count += 1
+        reward = sum(character.isdigit() for character in action) / max(len(action), 1)
+        done = self.count >= self.turns
+        return "More.", reward, done, False, {"success": reward > 0.5}
+
+
+def stage(**changes: Any) -> StageConfig:
+    from lmmr1.envs.registry import EnvironmentConfig
+
+    values: dict[str, Any] = {
+        "kind": "ppo",
+        "help": "test",
+        "iterations": 20,
+        "environments": [EnvironmentConfig("FrozenLake-v1")],
+        "rollout": RolloutConfig(groups=8, group_size=4, max_new_tokens=6),
+        "ppo": PPOConfig(learning_rate=2e-3, warmup=2),
+        "kl": KLConfig(coefficient=1e-3),
+    }
+    return StageConfig(**{**values, **changes})
+
+
+def collect(policy: PolicyAgent, turns: int, iteration: int, groups: int = 8, size: int = 4):
+    seats = [
+        Seat(ChatEnv(Digits(turns), instructions="brief", reply_format="plain", format_weight=0.0), "digits",
+             derive_seed(iteration, i // size), (iteration, i), i // size)
+        for i in range(groups * size)
+    ]  # fmt: skip
+    return play(policy, seats, greedy=False)
+
+
+def improvement(loaded: LoadedModel, config: StageConfig, turns: int) -> tuple[float, float]:
+    policy = PolicyAgent(loaded, Sampling(config.rollout.max_new_tokens), config.rollout.context)
+    trainer = PPOTrainer(policy, config, (0,))
+    rewards = []
+    for iteration in range(config.iterations):
+        episodes = collect(policy, turns, iteration)
+        rewards.append(float(np.mean([episode.total_reward / turns for episode in episodes])))
+        metrics = trainer.learn(episodes, iteration)
+        assert all(np.isfinite(value) for value in metrics.values())
+    return rewards[0], float(np.mean(rewards[-3:]))
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ppo": PPOConfig(estimator="gae", learning_rate=2e-3, warmup=2)},
+        {
+            "ppo": PPOConfig(estimator="gae", learning_rate=2e-3, warmup=2, lam=0.95),
+            "critic": CriticConfig(trunk="shared"),
+        },
+        {"kl": KLConfig(coefficient=1e-3, placement="reward", estimator="k1")},
+    ],
+    ids=["reinforce_baseline", "gae-own", "gae-shared", "kl-in-reward"],
+)
+def test_it_learns(changes: dict[str, Any], turns: int) -> None:
+    first, last = improvement(random_tiny(2), stage(**changes), turns)
+    assert first < 0.3
+    assert last > first + 0.3
+
+
+def test_losses_do_not_depend_on_the_micro_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for limit in (100_000, 60):
+        monkeypatch.setattr(batching, "MICROBATCH_TOKENS", limit)
+        monkeypatch.setattr("lmmr1.training.batching.microbatches.__defaults__", (limit,))
+        loaded = random_tiny(2)
+        policy = PolicyAgent(loaded, Sampling(6))
+        config = stage(ppo=PPOConfig(estimator="gae", learning_rate=1e-3, warmup=1), kl=KLConfig(coefficient=0.1))
+        trainer = PPOTrainer(policy, config, (0,))
+        metrics = trainer.learn(collect(policy, 2, 0), 0)
+        results.append((metrics, [p.detach().clone() for p in loaded.model.parameters()]))
+    (one, weights), (other, others) = results
+    for name in one:
+        assert one[name] == pytest.approx(other[name], rel=1e-3, abs=1e-5), name
+    for a, b in zip(weights, others, strict=True):
+        assert torch.allclose(a, b, atol=2e-4)
+
+
+def test_learning_twice_from_the_same_episodes_gives_the_same_weights() -> None:
+    digests = []
+    for _ in range(2):
+        loaded = random_tiny(2)
+        policy = PolicyAgent(loaded, Sampling(6))
+        trainer = PPOTrainer(policy, stage(), (0,))
+        for iteration in range(2):
+            trainer.learn(collect(policy, 1, iteration), iteration)
+        digests.append([p.detach().clone() for p in loaded.model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*digests, strict=True))
+
+
+def test_a_batch_of_turns_and_one_of_conversations_hold_the_same_tokens() -> None:
+    loaded = random_tiny(2)
+    for context, rows in (("conversation", 2), ("turn", 10)):
+        policy = PolicyAgent(loaded, Sampling(6), context)
+        seats = [Seat(pictures(5), "pictures", i, (i,), i) for i in range(2)]
+        episodes = play(policy, seats, greedy=False, max_turns=5)
+        batch = make_batch(episodes, policy)
+        assert len(batch.sequences) == rows
+        replies = np.concatenate([turn.reply_ids for episode in episodes for turn in episode.turns])
+        assert np.array_equal(batch.tokens.numpy(), replies)
+        assert int(batch.turn_ends.sum()) == 10
+        for sequence, span in zip(batch.sequences, batch.spans, strict=True):
+            assert np.array_equal(sequence.ids[sequence.predictors + 1], batch.tokens[span].numpy())
+
+
+def test_answer_tokens_are_those_between_the_last_answer_tags() -> None:
+    loaded = random_tiny(2)
+    policy = PolicyAgent(loaded, Sampling(6))
+    from lmmr1.agents.episode import Turn
+
+    text = "<think>1+2</think><answer>37</answer>"
+    ids = np.array([*loaded.tokenizer.encode(text), loaded.end_ids[0]], np.int32)
+    chosen = answer_tokens(Turn([], text, reply_ids=ids), policy)
+    assert loaded.tokenizer.decode(ids[chosen]) == "37"
+    bare = np.array(loaded.tokenizer.encode("no tags"), np.int32)
+    assert not answer_tokens(Turn([], "no tags", reply_ids=bare), policy).any()

@@ -1,0 +1,1 @@
+"""What is optimised, as pure tensor functions: credit, divergences, losses, learning rates."""
