@@ -37,7 +37,8 @@ class Conversation:
 class AgentReply:
     """A reply: its text and, from agents that speak in tokens, the ids behind it (see `Turn`).
 
-    `overflow` says that the conversation no longer fits the agent's context: nothing was said and the episode is to be truncated.
+    `overflow` says that the conversation no longer fits the agent's context: nothing was said and the episode is to be
+    truncated.
     """
 
     text: str

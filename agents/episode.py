@@ -1,8 +1,12 @@
-"""Turns and episodes: what was shown, which ids were sampled, what came of it. Text is derived from ids, never ids from text."""
+"""Turns and episodes: what was shown, which ids were sampled, what came of it.
+
+Text is derived from ids, never ids from text.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +18,8 @@ from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Message, Part, StopReason
 
 EPISODES_FILE = "episodes.jsonl"
+# Half a character: text of a hostile or broken source may hold one, which UTF-8 cannot write and JSON can.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _no_ids() -> np.ndarray:
@@ -29,8 +35,8 @@ class Turn:
         text: the reply; decoded from `reply_ids` where there are any.
         thought, answer, actions, well_formed: what the reply format read in it and which native actions ran.
         reward: of this turn; `reward_parts` add up to it.
-        prompt_ids: int32 (p,), the ids that this turn put before the reply, image tokens expanded; empty for agents without tokens.
-            In a "turn" context it is the whole prompt, in a "conversation" only what was added.
+        prompt_ids: int32 (p,), the ids that this turn put before the reply, image tokens expanded; empty for agents
+            without tokens. In a "turn" context it is the whole prompt, in a "conversation" only what was added.
         reply_ids: int32 (n,), as sampled.
         logprobs: float32 (n,), of `reply_ids` under the distribution that they were sampled from.
     """
@@ -132,7 +138,8 @@ def save_episodes(folder: Path, episodes: Sequence[Episode]) -> None:
                 }
                 for turn in episode.turns
             ]
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            line = json.dumps(row, ensure_ascii=False)
+            file.write(_SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", line) + "\n")
 
 
 def load_episodes(folder: Path) -> list[Episode]:
@@ -160,7 +167,9 @@ def load_episodes(folder: Path) -> list[Episode]:
         return {"type": "image", "image": images[name]}
 
     episodes = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Bytes, and nothing but line feeds: Unicode knows other ends of lines, and any text may hold one.
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
         try:
             row = json.loads(line)
             turns = row.pop("turns")
@@ -173,7 +182,9 @@ def load_episodes(folder: Path) -> list[Episode]:
                 turn["reply_ids"] = np.array(turn["reply_ids"], np.int32)
                 turn["logprobs"] = np.array(turn["logprobs"], np.float32)
                 episode.turns.append(Turn(**turn))
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise UserError(f"{path} line {number} cannot be read as an episode: {error}") from error
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError, OSError) as error:
+            # Damage shows in many ways; SyntaxError is how Pillow tells of a broken PNG.
+            reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"{path}, line {number}: not readable as an episode: {reason}") from error
         episodes.append(episode)
     return episodes

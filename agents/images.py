@@ -1,4 +1,4 @@
-"""Pictures to what a vision tower reads: Qwen2-VL's preprocessing, by the model's own image processor or its fast equal."""
+"""Pictures to what a vision tower reads: Qwen2-VL's preprocessing, by the model's own processor or its fast equal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ImageEncoder:
         self.processor = processor
         self.patch, self.merge = processor.patch_size, processor.merge_size
         self.frames = processor.temporal_patch_size
-        # A byte has 256 values: the processor's arithmetic (scaling in float64, the rest in float32) done once for each.
+        # A byte has 256 values: the processor's arithmetic (scaling in float64, the rest in float32), once for each.
         scaled = (np.arange(256, dtype=np.float64) * processor.rescale_factor).astype(np.float32)
         channels = zip(processor.image_mean, processor.image_std, strict=True)
         self._values = [(scaled - np.float32(mean)) / np.float32(deviation) for mean, deviation in channels]

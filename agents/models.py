@@ -1,7 +1,9 @@
-"""Load and save models: the embedded one, any Qwen2-VL, Qwen2.5-VL or Qwen3-VL, any causal language model; a folder or a hub id."""
+"""Load and save models: the embedded one, or a folder or hub id of a Qwen2-VL, Qwen2.5-VL, Qwen3-VL or causal model."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils.logging import disable_progress_bar
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
 from lmmr1.envs.errors import UserError
 
+from .hub import locate_model
 from .images import ImageEncoder
 from .networks.base import Network
 from .networks.generic import GenericNetwork
@@ -63,6 +67,9 @@ class LoadedModel:
     def save(self, folder: Path) -> None:
         """Write a folder that `transformers` alone loads: weights (safetensors), config, tokenizer, image processor."""
         self.model.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):
+            # These are written for their owner alone; who may read the folder may read all of it.
+            shutil.copymode(folder / "config.json", weights)
         self.tokenizer.save_pretrained(folder)
         if self.images is not None:
             self.images.processor.save_pretrained(folder)
@@ -74,8 +81,8 @@ def load_model(
     """Load a model.
 
     Args:
-        source: "tiny" (the embedded one), "tiny-random" (its architecture with random weights), a folder, or a hub id such as
-            "Qwen/Qwen2.5-VL-3B-Instruct".
+        source: "tiny" (the embedded one), "tiny-random" (its architecture with random weights), a folder, or a hub id
+            such as "Qwen/Qwen2.5-VL-3B-Instruct".
         dtype: "float32" or "bfloat16".
         device: where it runs, as torch names it.
         fused: use the fast forward where the architecture has one.
@@ -86,21 +93,29 @@ def load_model(
     """
     if source == "tiny-random":
         tokenizer = build_tokenizer()
-        return assemble(build_tiny(seed, tokenizer).to(device), tokenizer, build_image_processor(), source, fused)
-    place = str(TINY_FOLDER) if source == "tiny" else source
-    if place.startswith((".", "/", "~")) and not Path(place).expanduser().is_dir():
-        raise UserError(f"model '{source}': there is no folder {Path(place).expanduser()}")
-    config = _part(source, "config.json", AutoConfig.from_pretrained, place)
+        model = build_tiny(seed, tokenizer)
+        model.to(device)  # pyright: ignore[reportArgumentType]  # its wrapper hides which parameter is `self`
+        return assemble(model, tokenizer, build_image_processor(), source, fused)
+    place, options = locate_model(str(TINY_FOLDER) if source == "tiny" else source)
+    config = _part(source, "config.json", AutoConfig.from_pretrained, place, **options)
     vision = config.model_type in VISION_MODEL_TYPES
     factory = AutoModelForImageTextToText if vision else AutoModelForCausalLM
-    tokenizer = _part(source, "its tokenizer (tokenizer.json)", AutoTokenizer.from_pretrained, place)
+    if not vision and config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        known = ", ".join(VISION_MODEL_TYPES)
+        raise UserError(f"model '{source}' is a {config.model_type}: it must be a {known} or a causal language model")
+    tokenizer = _part(source, "its tokenizer (tokenizer.json)", AutoTokenizer.from_pretrained, place, **options)
+    if not tokenizer.encode("a", add_special_tokens=False):  # what transformers makes of a folder without the file
+        raise UserError(f"model '{source}': cannot read its tokenizer (tokenizer.json): it knows no tokens")
     if not tokenizer.chat_template:
         raise UserError(f"model '{source}' has no chat template: its tokenizer cannot write conversations")
     processor = None
     if vision:
         files = "its image processor (preprocessor_config.json or processor_config.json)"
-        processor = _part(source, files, AutoImageProcessor.from_pretrained, place)
-    model = _part(source, "its weights (*.safetensors)", factory.from_pretrained, place, dtype=DTYPES[dtype])
+        processor = _part(source, files, AutoImageProcessor.from_pretrained, place, **options)
+    files = "its weights (*.safetensors)"
+    options |= {"dtype": DTYPES[dtype], "output_loading_info": True, "ignore_mismatched_sizes": True}
+    model, found = _part(source, files, factory.from_pretrained, place, **options)
+    _check_weights(source, found)
     return assemble(model.to(device).eval(), tokenizer, processor, source, fused)
 
 
@@ -120,6 +135,7 @@ def assemble(
     # Rows of the embedding beyond the tokenizer's last id (padding to a round size) stand for no text at all.
     banned |= set(range(len(tokenizer), network.vocabulary_size))
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
+    assert isinstance(pad_id, int)
     images = ImageEncoder(processor) if processor is not None else None
     return LoadedModel(network, tokenizer, images, end_ids, tuple(sorted(banned)), pad_id, source)
 
@@ -131,12 +147,24 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tupl
     return tuple(dict.fromkeys(i for i in ids if i is not None))
 
 
+def _check_weights(source: str, found: Mapping[str, Any]) -> None:
+    """Refuse weights that `transformers` would fill up with random ones."""
+    problems = {"missing_keys": "is missing", "mismatched_keys": "has another shape than config.json says"}
+    for kind, problem in problems.items():
+        names = sorted(str(key if isinstance(key, str) else key[0]) for key in found[kind])
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise UserError(f"model '{source}': cannot read its weights (*.safetensors): {names[0]} {problem}{more}")
+
+
 def _part(source: str, what: str, load: Any, *arguments: Any, **options: Any) -> Any:
     """Run a loader; whatever it raises about missing or broken files becomes one line that names the part."""
+    verbosity = get_verbosity()
+    set_verbosity_error()  # it would tell the same in many lines
     try:
         return load(*arguments, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"model '{source}': cannot read {what}: {reason}") from error
     except Exception as error:  # safetensors raises an exception class of its own, outside the standard families
-        raise UserError(f"model '{source}': cannot read {what}: {error}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"model '{source}': cannot read {what}: {reason.split('. ')[0]}") from error
+    finally:
+        set_verbosity(verbosity)

@@ -15,6 +15,7 @@ from .engines.generic import GenericEngine
 from .engines.sampler import Sampler
 from .models import LoadedModel, load_model
 from .networks.base import PixelInput
+from .networks.generic import GenericNetwork
 from .networks.qwen import QwenNetwork
 from .template import Template
 
@@ -25,7 +26,8 @@ class PolicyAgent:
     Args:
         loaded: the model.
         sampling: how to sample; `greedy` is chosen in each call.
-        context: "conversation" (each turn continues all ids before it) or "turn" (only system message and present observation).
+        context: "conversation" (each turn continues all ids before it) or "turn" (only system message and present
+            observation).
         max_context_tokens: a prompt that leaves no room for a full reply under this ends the episode as truncated.
         slots: how many sequences decode side by side.
         name: for tables and films.
@@ -103,4 +105,5 @@ def make_engine(loaded: LoadedModel, slots: int) -> Engine:
     """The engine for a loaded model: the embedded one where its network is fused."""
     if isinstance(loaded.network, QwenNetwork):
         return EmbeddedEngine(loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id, slots)
+    assert isinstance(loaded.network, GenericNetwork)
     return GenericEngine(loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id, slots)

@@ -99,8 +99,9 @@ def environment_id(env: ChatEnv) -> str:
 def play(agent: Agent, seats: Sequence[Seat], *, greedy: bool, max_turns: int | None = None) -> list[Episode]:
     """Play one episode in every seat, all in step, so that the agent always answers a full batch.
 
-    An environment that raises costs its own episode (`failure`), not the others. Without `max_turns` an episode is stopped after
-    `MOST_TURNS`: a reply that no environment understands takes no step, so its step limit alone would never come.
+    An environment that raises costs its own episode (`failure`), not the others. Without `max_turns` an episode is
+    stopped after `MOST_TURNS`: a reply that no environment understands takes no step, so its step limit alone would
+    never come.
     """
     limit = MOST_TURNS if max_turns is None else max_turns
     episodes = [Episode(seat.label, seat.key, seat.group, agent.context) for seat in seats]

@@ -1,7 +1,7 @@
 """Messages to token ids: the first prompt of a conversation, and only the ids that each later turn adds.
 
-A reply is never written back through the tokenizer: the ids that were sampled stay, and the template is asked only for what stands between
-them. That is what makes a conversation token-exact: every prompt starts with all the ids before it.
+A reply is never written back through the tokenizer: the ids that were sampled stay, and the template is asked only for
+what stands between them. That is what makes a conversation token-exact: every prompt starts with all the ids before it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Template:
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self.tokenizer = loaded.tokenizer
-        self.end_text = self.tokenizer.decode([loaded.end_ids[0]])
+        end_text = self.tokenizer.decode([loaded.end_ids[0]])
+        assert isinstance(end_text, str)
+        self.end_text = end_text
         self._texts: dict[str, list[int]] = {}
 
     def first(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[PixelInput]]:
@@ -43,7 +45,8 @@ class Template:
 
         Args:
             messages: the new messages.
-            reply_ended: whether the reply's ids close with an end token; where they do not (it ran out of tokens), one is added.
+            reply_ended: whether the reply's ids close with an end token; where they do not (it ran out of tokens), one
+                is added.
         """
         before = [self._text_message("user", "?"), self._text_message("assistant", _REPLY_MARK)]
         rendered = self._render([*before, *messages], generation_prompt=True)
@@ -55,7 +58,9 @@ class Template:
     def decode(self, ids: np.ndarray) -> str:
         """The text of sampled ids, without the end token."""
         kept = [int(i) for i in ids if int(i) not in self.loaded.end_ids]
-        return self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        assert isinstance(text, str)
+        return text
 
     def _render(self, messages: Sequence[Message], generation_prompt: bool) -> str:
         shown: list[dict[str, Any]] = []
@@ -72,7 +77,9 @@ class Template:
             ]
             plain = "".join(part["text"] for part in parts if "text" in part)
             shown.append({"role": message["role"], "content": parts if self.loaded.images is not None else plain})
-        return self.tokenizer.apply_chat_template(shown, tokenize=False, add_generation_prompt=generation_prompt)
+        text = self.tokenizer.apply_chat_template(shown, tokenize=False, add_generation_prompt=generation_prompt)
+        assert isinstance(text, str)
+        return text
 
     def _text_message(self, role: Any, text: str) -> Message:
         return {"role": role, "content": [{"type": "text", "text": text}]}

@@ -1,7 +1,8 @@
 """The embedded model: a Qwen2.5-VL of about half a million parameters, made from its real `transformers` classes.
 
-`build_tiny` makes the architecture, the tokenizer and the image processor from nothing but a seed; the recipe `pretrain_tiny` trains it;
-`TINY_FOLDER` holds the result that is shipped with the package. It is an ordinary model folder: `transformers` alone loads it.
+`build_tiny` makes the architecture from nothing but a seed, `build_tokenizer` and `build_image_processor` what belongs
+to it; the recipe `pretrain_tiny` trains it; `TINY_FOLDER` holds the result that is shipped with the package. It is an
+ordinary model folder: `transformers` alone loads it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+from transformers import AddedToken, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 TINY_FOLDER = Path(__file__).parent / "weights" / "tiny"
@@ -55,7 +55,13 @@ def build_tokenizer() -> Qwen2Tokenizer:
     merges: list[tuple[str, str]] = []
     for word in [*WORDS, *("\u0120" + word for word in SPACED_WORDS)]:  # U+0120 is how byte-level BPE writes a space
         _add_word(word, vocabulary, merges)
-    tokenizer = Qwen2Tokenizer(vocab=vocabulary, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    # The annotation there says `list[str]`; the pairs go to `BPE` as they are.
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=merges,  # pyright: ignore[reportArgumentType]
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+    )
     tokenizer.add_special_tokens(
         {"additional_special_tokens": [AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS]}
     )
@@ -86,7 +92,7 @@ def build_tiny(seed: int, tokenizer: Qwen2Tokenizer | None = None) -> Qwen2_5_VL
     tokenizer = tokenizer or build_tokenizer()
     hidden, heads = 96, 4
     rotary_half = hidden // heads // 2
-    token = tokenizer.convert_tokens_to_ids
+    ids = tokenizer.get_vocab()
     config = Qwen2_5_VLConfig(
         text_config={
             "vocab_size": -(-len(tokenizer) // 16) * 16,
@@ -103,9 +109,9 @@ def build_tiny(seed: int, tokenizer: Qwen2Tokenizer | None = None) -> Qwen2_5_VL
             },
             "rms_norm_eps": 1e-6,
             "initializer_range": 0.04,
-            "bos_token_id": token("<|endoftext|>"),
-            "eos_token_id": token("<|im_end|>"),
-            "pad_token_id": token("<|endoftext|>"),
+            "bos_token_id": ids["<|endoftext|>"],
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
         },
         vision_config={
             "depth": 1,
@@ -120,16 +126,16 @@ def build_tiny(seed: int, tokenizer: Qwen2Tokenizer | None = None) -> Qwen2_5_VL
             "fullatt_block_indexes": [0],
             "initializer_range": 0.04,
         },
-        image_token_id=token("<|image_pad|>"),
-        video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"),
-        vision_end_token_id=token("<|vision_end|>"),
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
         tie_word_embeddings=True,
     )
     # The generator that transformers initialises from is torch's global one: it is put back as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(config)
-    model.generation_config.eos_token_id = token("<|im_end|>")
-    model.generation_config.pad_token_id = token("<|endoftext|>")
+    model.generation_config.eos_token_id = ids["<|im_end|>"]
+    model.generation_config.pad_token_id = ids["<|endoftext|>"]
     return model.eval()

@@ -1,14 +1,16 @@
-"""The embedded engine against `transformers` generate (and in-process vLLM where it is installed): tokens per CPU-second.
+"""The embedded engine against `transformers` generate: tokens per CPU-second.
 
-64 sequences, eight samples of each of eight prompts, as a rollout has them; log-probabilities kept; float32, one thread. `equal`: every
-sequence runs to the same length. `ragged`: an end token comes with probability 1/16 or so at each step; only tokens up to it count.
+64 sequences, eight samples of each of eight prompts, as a rollout has them; log-probabilities kept; float32, one
+thread. `equal`: no end token, every sequence runs to the same length. `ragged`: the end tokens are some of the ids that
+the model samples anyway, about a sixteenth of all its tokens, so that sequences end at all lengths; only tokens up to
+the end count.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -21,6 +23,7 @@ from lmmr1.agents.engines.embedded import EmbeddedEngine
 from lmmr1.agents.models import LoadedModel, load_model
 from lmmr1.agents.networks.base import Rows
 from lmmr1.agents.networks.generic import GenericNetwork
+from lmmr1.agents.networks.qwen import QwenNetwork
 
 PROMPTS, SAMPLES, NEW_TOKENS = 8, 8, 48
 
@@ -41,6 +44,12 @@ def make_requests(loaded: LoadedModel, images: bool, prompts: int, samples: int)
     return requests
 
 
+def make_engine(loaded: LoadedModel, ends: Sequence[int]) -> EmbeddedEngine:
+    """The embedded engine, every sequence in its batch at once."""
+    assert isinstance(loaded.network, QwenNetwork)
+    return EmbeddedEngine(loaded.network, loaded.banned_ids, ends, loaded.pad_id, slots=PROMPTS * SAMPLES)
+
+
 def generate_with_transformers(loaded: LoadedModel, requests: list[Request], ends: list[int]) -> Callable[[], float]:
     """`generate` at its plain best: one batch, cache, sampling, logits kept and turned into log-probabilities."""
     rows = Rows.pack([r.prompt_ids for r in requests], [r.images for r in requests], loaded.pad_id)
@@ -51,7 +60,7 @@ def generate_with_transformers(loaded: LoadedModel, requests: list[Request], end
     def work() -> float:
         torch.manual_seed(0)
         with torch.no_grad():
-            output = loaded.model.generate(
+            output = loaded.model.generate(  # pyright: ignore[reportCallIssue]  # the base class does not declare it
                 **inputs,
                 do_sample=True,
                 top_k=0,
@@ -73,20 +82,20 @@ def generate_with_transformers(loaded: LoadedModel, requests: list[Request], end
 
 def generate_with_engine(loaded: LoadedModel, requests: list[Request], ends: list[int]) -> Callable[[], float]:
     """The embedded engine."""
-    engine = EmbeddedEngine(loaded.network, loaded.banned_ids, ends, loaded.pad_id, slots=64)
+    engine = make_engine(loaded, ends)
     sampling = Sampling(NEW_TOKENS)
     return lambda: float(sum(len(completion.ids) for completion in engine.generate(requests, sampling)))
 
 
 def same_greedy_tokens(loaded: LoadedModel, requests: list[Request]) -> bool:
     """Whether the engine and `generate` agree token for token under greedy decoding."""
-    engine = EmbeddedEngine(loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id)
+    engine = make_engine(loaded, loaded.end_ids)
     ours = engine.generate(requests, Sampling(NEW_TOKENS, greedy=True))
     rows = Rows.pack([r.prompt_ids for r in requests], [r.images for r in requests], loaded.pad_id)
     inputs = GenericNetwork(loaded.model).inputs(rows, left=True)
     inputs.pop("position_ids", None)
     with torch.no_grad():
-        theirs = loaded.model.generate(
+        theirs = loaded.model.generate(  # pyright: ignore[reportCallIssue]  # the base class does not declare it
             **inputs, do_sample=False, max_new_tokens=NEW_TOKENS, suppress_tokens=list(loaded.banned_ids)
         )[:, rows.ids.shape[1] :]
     return all(
@@ -100,10 +109,6 @@ def main() -> None:
     torch.set_num_threads(1)
     loaded = load_model("tiny")
     rounds = 5 if options.quick else 15
-    # A trained model ends when it likes. Here the lengths are set from outside: no end token at all, or ids that
-    # together have about a sixteenth of the probability.
-    flat = torch.ones(loaded.network.vocabulary_size) / loaded.network.vocabulary_size
-    assert float(flat.sum()) > 0
     never = [loaded.network.vocabulary_size - 1]
     figures: dict[str, float | None] = {}
     ratios: dict[str, list[float]] = {"equal": [], "ragged": []}
@@ -114,8 +119,7 @@ def main() -> None:
         requests = make_requests(loaded, images, PROMPTS, SAMPLES)
         kind = "image" if images else "text"
         figures[f"same_greedy_tokens_{kind}"] = float(same_greedy_tokens(loaded, requests))
-        frequent = frequent_ids(loaded, requests)
-        for lengths, ends in (("equal", never), ("ragged", frequent)):
+        for lengths, ends in (("equal", never), ("ragged", ragged_end_ids(loaded, requests))):
             rates = interleave(
                 {
                     "embedded engine": generate_with_engine(loaded, requests, ends),
@@ -134,9 +138,9 @@ def main() -> None:
     finish(figures, options.json)
 
 
-def frequent_ids(loaded: LoadedModel, requests: list[Request]) -> list[int]:
-    """Ids that together make up about a sixteenth of what the model samples."""
-    engine = EmbeddedEngine(loaded.network, loaded.banned_ids, [loaded.network.vocabulary_size - 1], loaded.pad_id)
+def ragged_end_ids(loaded: LoadedModel, requests: list[Request]) -> list[int]:
+    """The rarest of the ids that the model samples, as many as make up about a sixteenth of all its tokens."""
+    engine = make_engine(loaded, [loaded.network.vocabulary_size - 1])
     sampled = np.concatenate([c.ids for c in engine.generate(requests, Sampling(NEW_TOKENS))])
     ids, counts = np.unique(sampled, return_counts=True)
     shares = counts / counts.sum()

@@ -160,7 +160,8 @@ def pack_rows(batch: TokenBatch, rows: Sequence[int], pad_id: int) -> tuple[Rows
     """The network's input for `rows`, and where to read.
 
     Returns:
-        Padded rows; int64 (n,) row and position of each reply token's predictor; int64 (n,) its place in the flat tensors.
+        Padded rows; int64 (n,) row and position of each reply token's predictor; int64 (n,) its place in the flat
+        tensors.
     """
     sequences = [batch.sequences[row] for row in rows]
     packed = Rows.pack([sequence.ids for sequence in sequences], [sequence.images for sequence in sequences], pad_id)

@@ -13,7 +13,7 @@ from .config import StageConfig
 
 
 class Collector:
-    """Plays the training episodes of a stage; what iteration i plays depends on the entropy, on i and on the policy alone."""
+    """Plays a stage's training episodes; what iteration i plays depends on the entropy, i and the policy alone."""
 
     def __init__(self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int) -> None:
         self.policy, self.config = policy, config

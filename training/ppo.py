@@ -145,7 +145,7 @@ class PPOTrainer:
 
     def _step(self, batch: TokenBatch, rows: list[int], data: Targets) -> Metrics:
         """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch."""
-        ppo, kl, pad_id = self.config.ppo, self.config.kl, self.policy.loaded.pad_id
+        ppo, kl, pad_id, critic = self.config.ppo, self.config.kl, self.policy.loaded.pad_id, self.critic
         places = torch.cat([torch.arange(batch.spans[row].start, batch.spans[row].stop) for row in rows])
         count = len(places)
         learned_count = max(int(data.learned[places].sum()), 1)
@@ -169,8 +169,8 @@ class PPOTrainer:
                 penalty = (divergence * penalised).sum() / penalised_count
                 loss = loss + kl.coefficient * penalty
                 sums["kl"] += float(penalty.detach())
-            if self.critic is not None:
-                values = self.critic(batch, part, pad_id, outputs.hidden)
+            if critic is not None:
+                values = critic(batch, part, pad_id, outputs.hidden)
                 clip = self.config.critic.value_clip
                 error = clipped_value_loss(values, data.values[at], data.returns[at], clip).sum() / count
                 loss = loss + self.config.critic.loss_weight * error
@@ -187,7 +187,7 @@ class PPOTrainer:
     def _set_learning_rates(self) -> None:
         ppo = self.config.ppo
         total = self.config.iterations * ppo.epochs * ppo.minibatches
-        peaks = [(self.optimizer, ppo.learning_rate)]
+        peaks: list[tuple[torch.optim.Optimizer, float]] = [(self.optimizer, ppo.learning_rate)]
         if self.critic_optimizer is not None:
             peaks.append((self.critic_optimizer, self.config.critic.learning_rate))
         for optimizer, peak in peaks:

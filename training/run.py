@@ -50,8 +50,8 @@ def train(recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool = Fa
     Args:
         recipe: what to do.
         folder: where everything goes.
-        evaluate: (policy, what to evaluate, seed, folder for sample episodes) -> figures by task; called before the first stage and
-            after each.
+        evaluate: (policy, what to evaluate, seed, folder for sample episodes) -> figures by task; called before the
+            first stage and after each.
         resume: go on from the newest checkpoint in `folder`.
 
     Returns:
@@ -90,8 +90,8 @@ class _Run:
         checkpoint = load_checkpoint(path)
         if checkpoint.state["recipe"] != self.digest:
             raise UserError(
-                f"{self.folder} was started with another recipe (see {self.folder / 'recipe.yaml'}); resume it with the same "
-                "options, or choose another --run-dir"
+                f"{self.folder} was started with another recipe (see {self.folder / 'recipe.yaml'}); "
+                "resume it with the same options, or choose another --run-dir"
             )
         return checkpoint
 
@@ -131,18 +131,24 @@ class _Run:
             where = {"stage": name, "iteration": position.iteration, "step": position.rows}
             metrics.write({**where, **row, **times})
             progress.advance(row)
-            every = self.recipe.checkpoint_every
-            if every and position.iteration % every == 0 and position.iteration < runner.iterations:
+            if position.iteration == runner.iterations:
+                break  # the evaluation and the checkpoint at the end of the stage follow
+            if config.kind == "ppo" and _is_due(self.recipe.evaluation.every, position.iteration):
+                self._evaluate(name, progress, position.iteration)
+            if _is_due(self.recipe.checkpoint_every, position.iteration):
                 self._save(runner)
         runner.close()
 
-    def _evaluate(self, stage: str, progress: Progress) -> None:
-        progress.evaluating(stage)
+    def _evaluate(self, stage: str, progress: Progress, iteration: int | None = None) -> None:
+        """Evaluate at the end of a stage, or after an iteration within it; only the former keeps sample episodes."""
+        progress.evaluating(stage if iteration is None else f"{stage}, iteration {iteration}")
         began = time.process_time()
-        samples = self.folder / "episodes" / stage
-        shutil.rmtree(samples, ignore_errors=True)
+        samples = self.folder / "episodes" / stage if iteration is None else None
+        if samples is not None:
+            shutil.rmtree(samples, ignore_errors=True)
         figures = self.evaluate(self.policy, self.recipe.evaluation, self.recipe.seed, samples)
-        self.position.evaluations.append({"stage": stage, "tasks": figures})
+        within = {} if iteration is None else {"iteration": iteration}
+        self.position.evaluations.append({"stage": stage, **within, "tasks": figures})
         name = "evaluation"
         self.position.timing[name] = self.position.timing.get(name, 0.0) + time.process_time() - began
         lines = "".join(json.dumps(row) + "\n" for row in self.position.evaluations)
@@ -153,6 +159,8 @@ class _Run:
         tensors = {"model": model, **(runner.tensors() if runner is not None else {})}
         state = {"recipe": self.digest, "position": vars(self.position), "runner": runner.state() if runner else {}}
         save_checkpoint(self.folder / "checkpoints", f"{self.position.rows:07d}", Checkpoint(tensors, state))
+        if runner is not None:
+            runner.forget()
 
     def _export(self, name: str) -> None:
         """Write the model as a folder that `transformers` loads; it appears under its name only when it is whole."""
@@ -185,6 +193,11 @@ class _Run:
         return summary
 
 
+def _is_due(every: int, iteration: int) -> bool:
+    """Whether what happens every so many iterations (0: never) happens after this one."""
+    return every > 0 and iteration % every == 0
+
+
 def _load_parameters(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     parameters = dict(model.named_parameters())
     if set(parameters) != set(tensors):
@@ -203,8 +216,11 @@ def _weights_digest(model: torch.nn.Module) -> str:
 
 def _write_atomically(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

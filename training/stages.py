@@ -44,6 +44,10 @@ class StageRunner(Protocol):
         """Go on from what `tensors` and `state` gave."""
         ...
 
+    def forget(self) -> None:
+        """Let go of whatever a run that is resumed from here would have to make again."""
+        ...
+
     def close(self) -> None:
         """Let go of environments and features."""
         ...
@@ -82,6 +86,9 @@ class SFTStage:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Read the optimizer's moments back."""
         load_optimizer_tensors(self.trainer.optimizer, self.parameters, checkpoint.tensors["optimizer"])
+
+    def forget(self) -> None:
+        """Nothing is kept from one step to the next."""
 
     def close(self) -> None:
         """Close the environments."""
@@ -139,6 +146,15 @@ class PPOStage:
             _copy_into(trainer.critic, tensors["critic"])
             parameters = dict(trainer.critic.named_parameters())
             load_optimizer_tensors(trainer.critic_optimizer, parameters, tensors["critic_optimizer"])
+
+    def forget(self) -> None:
+        """Drop the kept image features.
+
+        A matrix product may round differently in a larger batch, so a feature is the same bits only among the same
+        neighbours; those of a resumed run are the ones that are encoded from here on.
+        """
+        if isinstance(self.policy.engine, EmbeddedEngine):
+            self.policy.engine.features.clear()
 
     def close(self) -> None:
         """Close the environments."""

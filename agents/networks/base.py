@@ -34,7 +34,8 @@ class PixelInput:
     def patches(self) -> Tensor:
         """float32 (t*h*w, channels * temporal_patch * patch * patch), in the order of Qwen2-VL's image processor.
 
-        Made when asked for, since patches take eight times the picture's memory and are not needed where features are kept.
+        Made when asked for, since patches take eight times the picture's memory and are not needed where features are
+        kept.
         """
         return self.preprocess(self.image)
 

@@ -1,7 +1,8 @@
 """Positions of tokens in Qwen's multimodal rotary embedding (M-RoPE).
 
-Source: Qwen2-VL (arXiv 2409.12191), section 2.1: text advances all three axes together; an image's tokens keep the temporal position at which
-the image starts and count rows and columns from there; the text after it goes on from the largest position used.
+Source: Qwen2-VL (arXiv 2409.12191), section 2.1: text advances all three axes together; an image's tokens keep the
+temporal position at which the image starts and count rows and columns from there; the text after it goes on from the
+largest position used.
 """
 
 from __future__ import annotations

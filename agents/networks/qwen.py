@@ -1,7 +1,7 @@
-"""One fast forward for Qwen2-style decoders (Qwen2, Qwen2-VL and Qwen2.5-VL text, Qwen2.5-VL vision) over `transformers`' own parameters.
+"""One fast forward over `transformers`' own parameters, for Qwen2 and Qwen2.5-VL.
 
-The parameters belong to the `transformers` module: training them, saving them and loading them stay its business. What this file saves is
-the price of small operations: projections in one product, rotary tables looked up, images encoded once whoever shows them.
+The parameters belong to the `transformers` module: training them, saving them and loading them stay its business. What
+this file saves is the price of small operations: projections in one product, images encoded once whoever shows them.
 A test holds it to the module's own forward.
 """
 
@@ -99,6 +99,7 @@ class QwenNetwork:
         for index, image in enumerate(images):
             by_grid.setdefault(image.grid, []).append(index)
         for grid, indices in by_grid.items():
+            assert self.vision_config is not None, "a language model was given images"
             patches = torch.stack([images[index].patches() for index in indices]).to(self.model.device)
             encoded = encode_grid(self.model.model.visual, self.vision_config, patches, grid)
             for index, feature in zip(indices, encoded, strict=True):
@@ -114,6 +115,10 @@ class QwenNetwork:
         angles = positions[self.axis].movedim(0, -1).float() * self.frequency
         cosine, sine = angles.cos(), angles.sin()
         return torch.cat([cosine, cosine], -1), torch.cat([-sine, sine], -1)
+
+    def text_rotary(self, count: int) -> tuple[Tensor, Tensor]:
+        """The same for positions 0 to `count` - 1 of text, where all axes are equal: (count, head_dim) each."""
+        return self.rotary(torch.arange(count, device=self.frequency.device).expand(3, -1))
 
     def embed(self, weights: Weights, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
         """Embeddings of `ids` with each image token replaced by the next row of `features`."""
@@ -163,13 +168,16 @@ class QwenNetwork:
         """Root-mean-square normalisation."""
         return F.rms_norm(hidden, (hidden.shape[-1],), weight, self.eps)
 
-    def attention_inputs(self, layer: LayerWeights, hidden: Tensor, cosine: Tensor, sine: Tensor) -> list[Tensor]:
+    def attention_inputs(
+        self, layer: LayerWeights, hidden: Tensor, cosine: Tensor, sine: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values: (rows, heads, length, dim) each."""
         rows, length, _ = hidden.shape
         joined = F.linear(self.norm(hidden, layer.norm_attention), layer.qkv, layer.qkv_bias)
         heads = joined.view(rows, length, -1, self.head_dim).transpose(1, 2)
-        query, key, value = heads.split([self.heads, self.kv_heads, self.kv_heads], 1)
-        return [rotate(query, cosine, sine), rotate(key, cosine, sine), value]
+        turned, value = heads.split([self.heads + self.kv_heads, self.kv_heads], 1)
+        query, key = rotate(turned, cosine, sine).split([self.heads, self.kv_heads], 1)
+        return query, key, value
 
     def after_attention(self, layer: LayerWeights, hidden: Tensor, mixed: Tensor) -> Tensor:
         """The rest of a layer: output projection, gated MLP, both residuals."""

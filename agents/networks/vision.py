@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PretrainedConfig
 
 from .rotary import rotate
 
+if TYPE_CHECKING:
+    from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as qwen
 
-def encode_grid(tower: nn.Module, config: PretrainedConfig, patches: Tensor, grid: tuple[int, int, int]) -> Tensor:
+
+def encode_grid(
+    tower: qwen.Qwen2_5_VisionTransformerPretrainedModel,
+    config: PretrainedConfig,
+    patches: Tensor,
+    grid: tuple[int, int, int],
+) -> Tensor:
     """Features of `patches` (images, t*h*w, values), all of one `grid`: (images, tokens, hidden).
 
     Where an image is larger than the tower's attention window, the tower's own forward does the work.
@@ -24,7 +35,7 @@ def encode_grid(tower: nn.Module, config: PretrainedConfig, patches: Tensor, gri
     heads, dim = config.num_heads, config.hidden_size // config.num_heads
     cosine, sine = (part.to(patches.device) for part in _rotary(height, width, config.spatial_merge_size, dim))
     hidden = _embed_patches(tower, config, patches)
-    for block in tower.blocks:
+    for block in cast("Iterable[qwen.Qwen2_5_VLVisionBlock]", tower.blocks):
         inner = _norm(hidden, block.norm1)
         joined = F.linear(inner, block.attn.qkv.weight, block.attn.qkv.bias)
         query, key, value = joined.view(*joined.shape[:2], 3, heads, dim).permute(2, 0, 3, 1, 4)
@@ -40,7 +51,9 @@ def encode_grid(tower: nn.Module, config: PretrainedConfig, patches: Tensor, gri
     return merger.mlp(merged)
 
 
-def _embed_patches(tower: nn.Module, config: PretrainedConfig, patches: Tensor) -> Tensor:
+def _embed_patches(
+    tower: qwen.Qwen2_5_VisionTransformerPretrainedModel, config: PretrainedConfig, patches: Tensor
+) -> Tensor:
     """The patch embedding; a still image repeats one frame, so the kernel's frames are added up before the product."""
     frames, area = config.temporal_patch_size, config.patch_size**2
     kernel = tower.patch_embed.proj.weight.view(config.hidden_size, config.in_channels, frames, area).sum(2)
@@ -48,7 +61,7 @@ def _embed_patches(tower: nn.Module, config: PretrainedConfig, patches: Tensor) 
     return F.linear(still.reshape(*patches.shape[:2], -1).to(kernel.dtype), kernel.reshape(config.hidden_size, -1))
 
 
-def _norm(hidden: Tensor, norm: nn.Module) -> Tensor:
+def _norm(hidden: Tensor, norm: qwen.Qwen2_5_VLRMSNorm) -> Tensor:
     return F.rms_norm(hidden, (hidden.shape[-1],), norm.weight, norm.variance_epsilon)
 
 

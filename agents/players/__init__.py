@@ -1,0 +1,1 @@
+"""Agents without a model: the expert, who says what the solver says, and a player at random."""

@@ -12,8 +12,8 @@ from gymnasium.spaces import Box, Dict
 from lmmr1.envs.chat_spec import ChatSpec
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Part, Solution, image_part, text_part
-from lmmr1.envs.reasoning.env import MAX_ANSWER_LENGTH, MAX_QUESTION_LENGTH, check_render_mode, problem_option
-from lmmr1.envs.reasoning.problems import Problem, check_families, check_level, check_split, sample_problem
+from lmmr1.envs.reasoning.env import MAX_ANSWER_LENGTH, MAX_QUESTION_LENGTH, check_render_mode, choose_problem
+from lmmr1.envs.reasoning.problems import Problem, check_families, check_level, check_split
 from lmmr1.envs.rewards.accuracy import Verdict, grade
 from lmmr1.envs.spaces import Utterance
 
@@ -133,9 +133,7 @@ class GeometryEnv(gym.Env[Observation, str]):
             UserError: An option is not "problem", or its value is not a `Problem` that can be drawn.
         """
         super().reset(seed=seed)
-        problem = problem_option(options)
-        if problem is None:
-            problem = sample_problem(self.np_random, self.families, self.level, self.split)
+        problem = choose_problem(options, self.np_random, self.families, self.level, self.split)
         self._image = draw_problem(problem, self.np_random, self.size, self.style)
         self._problem, self._answered = problem, False
         return self._observe(problem), {"family": problem.family}

@@ -104,9 +104,7 @@ class ReasoningEnv(gym.Env[str, str]):
             UserError: An option is not "problem", or its value is not a `Problem`.
         """
         super().reset(seed=seed)
-        problem = problem_option(options)
-        if problem is None:
-            problem = sample_problem(self.np_random, self.families, self.level, self.split)
+        problem = choose_problem(options, self.np_random, self.families, self.level, self.split)
         self._problem, self._answered, self._outcome = problem, False, ""
         return problem.question, {"family": problem.family}
 
@@ -156,14 +154,16 @@ def check_render_mode(render_mode: str | None, known: Sequence[str]) -> str | No
     return render_mode
 
 
-def problem_option(options: dict[str, Any] | None) -> Problem | None:
-    """Returns the problem among the options of ``reset``, if there is one.
+def choose_problem(
+    options: dict[str, Any] | None, rng: np.random.Generator, families: Sequence[str], level: int, split: str
+) -> Problem:
+    """Returns the problem among the options of ``reset`` or, where there are none, draws one (see `sample_problem`).
 
     Raises:
         UserError: There is another option, or the value is not a `Problem`.
     """
     if not options:
-        return None
+        return sample_problem(rng, families, level, split)
     unknown = sorted(set(options) - {"problem"})
     if unknown:
         raise UserError(f'reset(options=...): unknown option {unknown[0]!r}; the only one is "problem"')

@@ -15,9 +15,12 @@ from typing import NoReturn
 
 from lmmr1 import __version__
 from lmmr1.commands import evaluate, listing, play, record, settings, train
+from lmmr1.commands.disk import DiskFullError, describe, is_disk_full
 from lmmr1.envs.errors import UserError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+# What only a path of the user's can bring about.
+WRONG_PATHS = {errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 # Which extra brings a module that a command failed to import.
 EXTRAS = {
@@ -71,8 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = build_parser().parse_args(settings.gather(sys.argv[1:] if argv is None else argv))
         return arguments.run(arguments)
+    except DiskFullError as error:
+        return _tell(str(error), FAILED)
     except UserError as error:
-        return _tell(str(error), WRONG_INPUT)
+        return _tell(str(error), FAILED if is_disk_full(error) else WRONG_INPUT)
     except KeyboardInterrupt:
         return _tell("interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -85,10 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _tell(f"this needs {error.name}, which is not installed: run pip install 'lmmr1[{extra}]'", WRONG_INPUT)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
+            return _tell(f"{describe(error)}; make room, then run the same command again", FAILED)
+        if error.errno not in WRONG_PATHS or error.filename is None:
             raise
-        where = f" at {error.filename}" if error.filename else ""
-        return _tell(f"the disk is full{where}: make room, then run the same command again", FAILED)
+        return _tell(f"{error.filename}: {error.strerror}", WRONG_INPUT)
 
 
 def _tell(message: str, code: int) -> int:

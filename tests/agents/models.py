@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -35,14 +36,12 @@ def random_tiny(seed: int = 1, spread: float = 0.05, fused: bool = True) -> Load
 def save_family(family: str, folder: Path) -> None:
     """Write a model folder of `family` with random weights."""
     tokenizer = build_tokenizer()
-    ids = {
-        name: tokenizer.convert_tokens_to_ids(token)
-        for name, token in {
-            "image_token_id": "<|image_pad|>",
-            "video_token_id": "<|video_pad|>",
-            "vision_start_token_id": "<|vision_start|>",
-            "vision_end_token_id": "<|vision_end|>",
-        }.items()
+    vocabulary = tokenizer.get_vocab()
+    ids: dict[str, Any] = {
+        "image_token_id": vocabulary["<|image_pad|>"],
+        "video_token_id": vocabulary["<|video_pad|>"],
+        "vision_start_token_id": vocabulary["<|vision_start|>"],
+        "vision_end_token_id": vocabulary["<|vision_end|>"],
     }
     text = {
         "vocab_size": 400,

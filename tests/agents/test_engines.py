@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from lmmr1.agents.engines.sampler import Sampler
 from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.networks.base import Rows
 from lmmr1.agents.networks.generic import GenericNetwork
+from lmmr1.agents.networks.qwen import QwenNetwork
 
 from .models import random_tiny
 
@@ -41,7 +43,12 @@ def make_requests(loaded: LoadedModel, count: int, distinct: int, images: bool) 
 
 
 def engine(loaded: LoadedModel, slots: int) -> EmbeddedEngine:
-    return EmbeddedEngine(loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id, slots)
+    return embedded(loaded, loaded.end_ids, slots)
+
+
+def embedded(loaded: LoadedModel, ends: Sequence[int], slots: int) -> EmbeddedEngine:
+    assert isinstance(loaded.network, QwenNetwork)
+    return EmbeddedEngine(loaded.network, loaded.banned_ids, ends, loaded.pad_id, slots)
 
 
 @pytest.mark.parametrize("images", [False, True], ids=["text", "images"])
@@ -51,7 +58,7 @@ def test_greedy_tokens_are_those_of_transformers_generate(loaded: LoadedModel, i
     ours = engine(loaded, slots).generate(requests, Sampling(24, greedy=True))
     rows = Rows.pack([r.prompt_ids for r in requests], [r.images for r in requests], loaded.pad_id)
     inputs = GenericNetwork(loaded.model).inputs(rows, left=True)
-    theirs = loaded.model.generate(
+    theirs = loaded.model.generate(  # pyright: ignore[reportCallIssue]  # the base class does not declare it
         **inputs, do_sample=False, max_new_tokens=24, suppress_tokens=list(loaded.banned_ids)
     )[:, rows.ids.shape[1] :]
     for row, completion in zip(theirs.numpy(), ours, strict=True):
@@ -74,7 +81,7 @@ def test_ragged_sequences_end_at_their_own_end_token(loaded: LoadedModel) -> Non
     # Many end tokens make replies end at all lengths, so rows leave and enter all the time.
     ends = tuple(range(40, 80))
     requests = make_requests(loaded, 60, 60, False)
-    ragged = EmbeddedEngine(loaded.network, loaded.banned_ids, ends, loaded.pad_id, 16).generate(requests, Sampling(30))
+    ragged = embedded(loaded, ends, 16).generate(requests, Sampling(30))
     generic = GenericEngine(GenericNetwork(loaded.model), loaded.banned_ids, ends, loaded.pad_id, 60)
     reference = generic.generate(requests, Sampling(30))
     lengths = {len(completion.ids) for completion in ragged}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmmr1.training import checkpoint as module
+from lmmr1.training.records import checkpoint as module
 from lmmr1.training.records.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -206,7 +206,7 @@ def test_disk_that_takes_no_more(tmp_path: Path) -> None:
     first = save_checkpoint(tmp_path, "one", _make(1), keep=1)
     done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
     [line] = done.stdout.splitlines()
-    assert line.startswith(f"cannot write the checkpoint big into {tmp_path}: ") and "MB free there" in line
+    assert line.startswith(f"cannot write the checkpoint big into {tmp_path}: ") and "MB are free without it" in line
     assert list(tmp_path.iterdir()) == [first]
     _assert_same(load_checkpoint(first), _make(1))
 

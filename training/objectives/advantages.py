@@ -1,7 +1,8 @@
 """Credit for sampled tokens. Pure tensor functions over reply tokens only: observation tokens never enter.
 
-Shapes: E episodes, T reply tokens of the longest one, left-aligned; `mask` (E, T) is true on real tokens and `turn_ends` (E, T) on the last
-token of each turn. From one token to the next the discount is `gamma`, from a turn's last token to the next turn's first it is `turn_gamma`.
+Shapes: E episodes, T reply tokens of the longest one, left-aligned; `mask` (E, T) is true on real tokens and
+`turn_ends` (E, T) on the last token of each turn. From one token to the next the discount is `gamma`, from a turn's
+last token to the next turn's first it is `turn_gamma`.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ def discounted_returns(rewards: Tensor, mask: Tensor, turn_ends: Tensor, gamma: 
 def group_baseline(turn_returns: Tensor, turn_groups: Tensor) -> Tensor:
     """The mean return of each group's turns, float32 (groups,).
 
-    REINFORCE++-baseline (arXiv 2501.03262): samples that share a start are each other's baseline. With one turn an episode this is the
-    group's mean reward; with several it is the mean over all turns of the group of the return from that turn on.
+    REINFORCE++-baseline (arXiv 2501.03262): samples that share a start are each other's baseline. With one turn an
+    episode this is the group's mean reward; with several it is the mean over all turns of the group of the return from
+    that turn on.
 
     Args:
         turn_returns: float32 (turns,).

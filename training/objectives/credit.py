@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lmmr1.agents.episode import Episode
-from lmmr1.agents.networks.base import Rows
+from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
 
 from ..batching import TokenBatch, episode_sequences
@@ -43,7 +44,7 @@ class Targets:
 def gae_credit(
     batch: TokenBatch, rewards: Tensor, values: Tensor, bootstrap: Tensor, ppo: PPOConfig
 ) -> tuple[Tensor, Tensor]:
-    """Advantages and returns (N,) with a critic; `bootstrap` (episodes,) is the value after each episode's last token."""
+    """Advantages and returns (N,) with a critic; `bootstrap` (episodes,) is the value after an episode's last token."""
     count = len(batch.groups)
     padded_rewards, mask = to_padded(rewards, batch.episodes, count)
     padded_values, _ = to_padded(values, batch.episodes, count)
@@ -80,7 +81,8 @@ def bootstrap_values(episodes: Sequence[Episode], policy: PolicyAgent, critic: C
     cut = [index for index, episode in enumerate(episodes) if episode.truncated and episode.final_messages]
     if not cut:
         return values
-    sequences, images = [], []
+    sequences: list[np.ndarray] = []
+    images: list[list[PixelInput]] = []
     for index in cut:
         ids, pixels = state_after(episodes[index], policy)
         sequences.append(ids)
@@ -92,8 +94,8 @@ def bootstrap_values(episodes: Sequence[Episode], policy: PolicyAgent, critic: C
     return values
 
 
-def state_after(episode: Episode, policy: PolicyAgent):
-    """The prompt that the policy would have answered next: ids and images."""
+def state_after(episode: Episode, policy: PolicyAgent) -> tuple[np.ndarray, list[PixelInput]]:
+    """The prompt that the policy would have answered next: int32 (length,) ids, and the images in order."""
     template = policy.template
     if episode.context == "turn":
         system = [m for turn in episode.turns[:1] for m in turn.messages if m["role"] == "system"]

@@ -28,7 +28,7 @@ def estimate_kl(logprobs: Tensor, reference: Tensor, estimator: str) -> Tensor:
 
 
 def full_kl(distributions: Tensor, reference: Tensor) -> Tensor:
-    """KL(policy || reference), (n,), from all log-probabilities (n, vocabulary); banned ids (both at -1e9 or so) add nothing."""
+    """KL(policy || reference), (n,), of log-probabilities (n, vocabulary); banned ids (both near -1e9) add nothing."""
     return (distributions.exp() * (distributions - reference)).sum(-1)
 
 

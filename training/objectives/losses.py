@@ -1,4 +1,4 @@
-"""Loss terms, token by token. Pure tensor functions; who calls them divides by counts taken over the whole minibatch."""
+"""Loss terms, token by token. Pure tensor functions; the caller divides by counts taken over the whole minibatch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clip_fraction(logprobs: Tensor, old: Tensor, low: float, high: float) -> Ten
 
 
 def clipped_value_loss(values: Tensor, old: Tensor, returns: Tensor, clip: float | None) -> Tensor:
-    """Half the squared error, (n,); with `clip` the larger of that and of the value kept within `clip` of the old one."""
+    """Half the squared error, (n,); with `clip` at least that of the value kept within `clip` of the old one."""
     loss = (values - returns).pow(2)
     if clip is not None:
         near = old + (values - old).clamp(-clip, clip)

@@ -8,7 +8,8 @@ import math
 def learning_rate(peak: float, step: int, total: int, warmup: int, shape: str, final_fraction: float) -> float:
     """The learning rate of optimizer step `step` (from 0) of `total`.
 
-    It rises linearly over `warmup` steps, then stays ("constant") or falls ("linear", "cosine") to `final_fraction` of `peak`.
+    It rises linearly over `warmup` steps, then stays ("constant") or falls ("linear", "cosine") to `final_fraction` of
+    `peak`.
     """
     rise = min(1.0, (step + 1) / max(warmup, 1))
     progress = min(step / max(total - 1, 1), 1.0)

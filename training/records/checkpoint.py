@@ -95,7 +95,7 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint, keep: int =
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CheckpointError(
-            f"cannot write the checkpoint {name} into {folder}: {reason} ({_free(folder)}); "
+            f"cannot write the checkpoint {name} into {folder}: {reason} ({_free(folder)} without it); "
             "the earlier ones are untouched"
         ) from error
     return saved
@@ -150,7 +150,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _free(folder: Path) -> str:
     place = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
-    return f"{shutil.disk_usage(place).free / 1e6:,.1f} MB free there"
+    return f"{shutil.disk_usage(place).free / 1e6:,.1f} MB are free"
 
 
 # ---------------------------------------------------------------------------------------------------------- loading

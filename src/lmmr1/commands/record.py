@@ -98,7 +98,7 @@ def _choose_agent(arguments: argparse.Namespace) -> Agent:
     is_run = Path(arguments.subject).is_dir()
     who = arguments.agent or (arguments.subject if is_run else "expert")
     if who == "random":
-        from .players import RandomPlayer
+        from lmmr1.agents.players.random import RandomPlayer
 
         return RandomPlayer()
     if who == "expert":

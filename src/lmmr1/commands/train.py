@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from lmmr1.envs.errors import UserError
 
 from . import settings
+from .disk import DiskFullError, describe, is_disk_full
 
 if TYPE_CHECKING:
     from lmmr1.agents.policy import PolicyAgent
@@ -120,6 +121,10 @@ def _train(recipe: RunConfig, folder: Path, resume: bool, command_to_resume: str
     except KeyboardInterrupt:
         print(f"\ninterrupted; go on with: {command_to_resume}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise DiskFullError(f"{describe(error)}; make room, then go on with: {command_to_resume}") from error
     finally:
         signal.signal(signal.SIGTERM, before)
     from lmmr1.evaluation.tables import print_table

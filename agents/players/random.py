@@ -1,4 +1,4 @@
-"""The player that `record --agent random` films: any legal action, evenly."""
+"""The player at random: any legal action, evenly. What every other agent has to beat."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmmr1.agents.base import AgentReply, Conversation
 from lmmr1.envs.chat import ChatEnv
+
+from ..base import AgentReply, Conversation
 
 
 class RandomPlayer:

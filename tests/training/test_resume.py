@@ -1,0 +1,98 @@
+"""A run that is killed and resumed ends as the one that nobody stopped, to the last bit.
+
+Two kill points by default. For more, set LMMR1_KILL_POINTS (each two cost three processes, about 25 CPU-seconds), and
+LMMR1_KILL_SEED to draw others:
+
+    LMMR1_KILL_POINTS=20 LMMR1_KILL_SEED=7 pytest tests/training/test_resume.py
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmmr1.commands.evaluate import evaluate_policy
+from lmmr1.training.recipe import read_recipe
+from lmmr1.training.records.checkpoint import Checkpoint, save_checkpoint
+from lmmr1.training.run import train
+
+from .conftest import WholeRun
+from .small_run import RECIPE, results
+
+POINTS = int(os.environ.get("LMMR1_KILL_POINTS", "2"))
+SEED = int(os.environ.get("LMMR1_KILL_SEED", "0"))
+FRACTIONS = np.random.default_rng(SEED).random(POINTS)
+# Each run is killed twice: at its earlier point, and while it goes on from there.
+ATTEMPTS = [sorted(FRACTIONS[i : i + 2].tolist()) for i in range(0, POINTS, 2)]
+
+
+class StoppedError(Exception):
+    """The run was stopped by this test."""
+
+
+def start(recipe: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Train in a process of its own; returns when the work begins, which its first line on standard error tells."""
+    command = [sys.executable, "-m", "lmmr1", "train", str(recipe), "--run-dir", str(folder), *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith(("evaluating start", "stage ")), line
+    return process
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    """Read to the end, so that a full pipe stops nobody; returns the exit status."""
+    with process:
+        process.communicate()
+    return process.returncode
+
+
+@pytest.mark.parametrize("fractions", ATTEMPTS, ids=lambda points: "-".join(f"{point:.0%}" for point in points))
+def test_a_killed_and_resumed_run_is_the_same_run(fractions: list[float], whole_run: WholeRun, tmp_path: Path) -> None:
+    recipe, folder = tmp_path / "small.yaml", tmp_path / "run"
+    recipe.write_text(RECIPE, encoding="utf-8")
+    done, words = 0.0, []
+    for fraction in fractions:
+        process = start(recipe, folder, *words)
+        time.sleep((fraction - done) * whole_run.seconds)
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+        done, words = fraction, ["--resume"]
+    # A process that was faster than the measured one is complete, and resuming it only says so.
+    if not (folder / "summary.json").exists():
+        assert finish(start(recipe, folder, "--resume")) == 0
+    expected, found = results(whole_run.folder), results(folder)
+    for name in expected:
+        assert found[name] == expected[name], name
+
+
+def test_resuming_from_the_middle_of_every_stage(whole_run: WholeRun, tmp_path: Path) -> None:
+    """The same without chance: stopped by an error in the middle of each stage, between two, and after the last."""
+    config = read_recipe(RECIPE)
+
+    for stop in range(2, 13, 2):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+            patch.setattr("lmmr1.training.run.save_checkpoint", stopping_after(stop))
+            train(config, tmp_path, evaluate_policy, resume=stop > 2)
+    train(config, tmp_path, evaluate_policy, resume=True)
+    expected, found = results(whole_run.folder), results(tmp_path)
+    for name in expected:
+        assert found[name] == expected[name], name
+
+
+def stopping_after(rows: int):
+    """`save_checkpoint`, but the one after so many iterations is the last thing that happens."""
+
+    def save(folder: Path, name: str, checkpoint: Checkpoint) -> None:
+        save_checkpoint(folder, name, checkpoint)
+        if int(name) == rows:
+            raise StoppedError
+
+    return save
