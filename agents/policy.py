@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from .base import AgentReply, Conversation
 from .engines.base import Engine, Request, Sampling
@@ -99,6 +100,11 @@ class PolicyAgent:
             return []
         shown = [part for turn in conversation.turns for message in turn.messages for part in message["content"]]
         return [encoder(part["image"]) for part in shown if part["type"] == "image"]
+
+
+def use_threads(count: int) -> None:
+    """Let one torch operation use `count` CPU threads from now on; results change in the last bit with it."""
+    torch.set_num_threads(count)
 
 
 def make_engine(loaded: LoadedModel, slots: int) -> Engine:

@@ -11,6 +11,9 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -52,6 +55,8 @@ def make_engine(loaded: LoadedModel, ends: Sequence[int]) -> EmbeddedEngine:
 
 def generate_with_transformers(loaded: LoadedModel, requests: list[Request], ends: list[int]) -> Callable[[], float]:
     """`generate` at its plain best: one batch, cache, sampling, logits kept and turned into log-probabilities."""
+    # The engine never samples a banned id; here an end that must not come is an id outside the vocabulary.
+    ends = [loaded.network.vocabulary_size if end in loaded.banned_ids else end for end in ends]
     rows = Rows.pack([r.prompt_ids for r in requests], [r.images for r in requests], loaded.pad_id)
     inputs = GenericNetwork(loaded.model).inputs(rows, left=True)
     inputs.pop("position_ids", None)
@@ -108,34 +113,57 @@ def main() -> None:
     options = parse_arguments(__doc__ or "")
     torch.set_num_threads(1)
     loaded = load_model("tiny")
-    rounds = 5 if options.quick else 15
-    never = [loaded.network.vocabulary_size - 1]
+    rounds = 4 if options.quick else 15
     figures: dict[str, float | None] = {}
-    ratios: dict[str, list[float]] = {"equal": [], "ragged": []}
     with torch.no_grad():
         # Flatter logits make the sampled text varied, so that the ragged lengths are too.
         loaded.model.model.language_model.norm.weight *= 0.2
-    for images in (False, True):
-        requests = make_requests(loaded, images, PROMPTS, SAMPLES)
-        kind = "image" if images else "text"
-        figures[f"same_greedy_tokens_{kind}"] = float(same_greedy_tokens(loaded, requests))
-        for lengths, ends in (("equal", never), ("ragged", ragged_end_ids(loaded, requests))):
-            rates = interleave(
-                {
+    with TemporaryDirectory() as folder:
+        vllm_engine = start_vllm(loaded, Path(folder))
+        for images in (False, True):
+            requests = make_requests(loaded, images, PROMPTS, SAMPLES)
+            kind = "image" if images else "text"
+            figures[f"same_greedy_tokens_{kind}"] = float(same_greedy_tokens(loaded, requests))
+            # The last id is banned: nothing ends before its time.
+            for lengths, ends in (
+                ("equal", [loaded.network.vocabulary_size - 1]),
+                ("ragged", ragged_end_ids(loaded, requests)),
+            ):
+                contestants = {
                     "embedded engine": generate_with_engine(loaded, requests, ends),
                     "transformers generate": generate_with_transformers(loaded, requests, ends),
-                },
-                rounds,
-            )
-            print_rates(f"{kind}, {lengths} lengths", rates, "useful tokens per CPU-second")
-            figures[f"vs_generate_{lengths}_{kind}"] = ratio(rates, "embedded engine", "transformers generate")
-            ratios[lengths].append(figures[f"vs_generate_{lengths}_{kind}"] or 0.0)
-    figures["vs_generate_equal"] = min(ratios["equal"])
-    figures["vs_generate_ragged"] = min(ratios["ragged"])
-    figures["vs_vllm"] = None
-    if importlib.util.find_spec("vllm") is None:
-        print("vLLM is not installed here: vs_vllm is not measured")
+                }
+                if vllm_engine is not None:
+                    from vllm_contestant import generate_with_vllm
+
+                    contestants["vLLM"] = generate_with_vllm(vllm_engine, loaded, requests, ends, NEW_TOKENS)
+                rates = interleave(contestants, rounds)
+                print_rates(f"{kind}, {lengths} lengths", rates, "useful tokens per CPU-second")
+                figures[f"vs_generate_{lengths}_{kind}"] = ratio(rates, "embedded engine", "transformers generate")
+                if vllm_engine is not None:
+                    figures[f"vs_vllm_{lengths}_{kind}"] = ratio(rates, "embedded engine", "vLLM")
+    for lengths in ("equal", "ragged"):
+        figures[f"vs_generate_{lengths}"] = worst(figures, f"vs_generate_{lengths}_")
+    figures["vs_vllm"] = worst(figures, "vs_vllm_")
     finish(figures, options.json)
+
+
+def worst(figures: dict[str, float | None], prefix: str) -> float | None:
+    """The smallest of the ratios whose names begin with `prefix`; None where there is none."""
+    values = [value for name, value in figures.items() if name.startswith(prefix) and value is not None]
+    return min(values, default=None)
+
+
+def start_vllm(loaded: LoadedModel, folder: Path) -> Any:
+    """An in-process vLLM engine over the same weights, or None where it is not installed."""
+    if importlib.util.find_spec("vllm") is None:
+        print(
+            "vLLM is not installed here (make bench-peers builds an environment that has it): vs_vllm is not measured"
+        )
+        return None
+    from vllm_contestant import start
+
+    return start(loaded, folder)
 
 
 def ragged_end_ids(loaded: LoadedModel, requests: list[Request]) -> list[int]:

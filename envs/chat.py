@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -84,9 +86,14 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         _check_choice("instructions", instructions, ("full", "brief"))
         _check_choice("reply_format", reply_format, tuple(REPLY_FORMATS))
         _check_choice("reward_mode", reward_mode, REWARD_MODES)
+        for name, weight in (("format_weight", format_weight), ("invalid_reward", invalid_reward)):
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
+                raise UserError(f"{name} must be a number, not {weight!r}")
         for name, limit in (("max_turns", max_turns), ("max_actions", max_actions)):
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise UserError(f"{name} must be a whole number of at least 1, or None, not {limit!r}")
+        if spec is not None and not isinstance(spec, ChatSpec):
+            raise UserError(f"spec must be a ChatSpec or None, not {spec!r}")
         if spec is None:
             world = env.unwrapped
             spec = world.chat_spec if isinstance(world, Speaking) else ChatSpec.default_for(env)
@@ -260,8 +267,8 @@ def make_chat(id: str, *, chat: Mapping[str, Any] | None = None, **kwargs: Any) 
         **kwargs: arguments of the world.
 
     Raises:
-        UserError: the id is unknown (the message lists close matches), its module cannot be imported, or
-            an argument has an unknown name.
+        UserError: the id is unknown (the message lists close matches), its module cannot be imported, an
+            argument has an unknown name, or the world cannot be made with what was given.
     """
     chat = {} if chat is None else dict(chat)
     known = list(inspect.signature(ChatEnv.__init__).parameters)[2:]
@@ -278,11 +285,24 @@ def make_chat(id: str, *, chat: Mapping[str, Any] | None = None, **kwargs: Any) 
         if not isinstance(cause, ModuleNotFoundError) or cause.name != module:
             raise
         raise UserError(f"cannot import the module {module!r} of the environment {id!r}") from error
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
+    except UserError:
+        raise
+    except gym.error.Error as error:  # an id that is none, a render mode or a package that the world lacks
+        raise UserError(f"environment {id!r}: {_first_line(error)}") from error
+    except Exception as error:
+        reason = _first_line(error).partition(" was raised from")[0]
+        if isinstance(error, TypeError) and "unexpected keyword argument" in reason:
+            raise UserError(f"{id}: {reason}") from error
+        if not kwargs:
             raise
-        raise UserError(f"{id}: {str(error).partition(' was raised from')[0]}") from error
+        # Worlds check their arguments in many ways, and some not at all: the arguments are what the user chose.
+        given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
+        raise UserError(f"{id} cannot be made with {given}: {type(error).__name__}: {reason}") from error
     return ChatEnv(env, **chat)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _suggest(name: str, known: list[str]) -> str:

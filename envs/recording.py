@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -99,8 +100,8 @@ def write_film(
         The path.
 
     Raises:
-        UserError: there is no scene, the ending is another one, a number is out of range, or an MP4 is asked
-            for without PyAV.
+        UserError: there is no scene, the ending is another one, a number is out of range, the file cannot be
+            written, or an MP4 is asked for without PyAV.
     """
     path = Path(path)
     writers = {".mp4": _write_mp4, ".gif": _write_gif}
@@ -114,15 +115,18 @@ def write_film(
         raise UserError(f"a film needs at least one scene: {path}")
     if path.suffix.lower() == ".mp4" and find_spec("av") is None:
         raise MissingExtraError("Writing an MP4", "PyAV (av)", "video")
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Written beside its place and moved there when it is whole, so that nobody finds half a film.
     part = path.with_name(f".{path.stem}.part{path.suffix}")
+    pages = (draw_scene(scene, size) for scene in chain([first], iterator))
     try:
-        pages = (draw_scene(scene, size) for scene in chain([first], iterator))
+        path.parent.mkdir(parents=True, exist_ok=True)
         writers[path.suffix.lower()](pages, part, size, seconds_per_scene)
         part.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write the film {path}: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return path
 
 

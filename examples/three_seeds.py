@@ -1,4 +1,4 @@
-"""Run recipes over several seeds and print the table of the README: medians over the seeds, before and after every stage.
+"""Run recipes over several seeds and print the README's table: medians over the seeds, before and after every stage.
 
     python examples/three_seeds.py                          # every tiny recipe, seeds 0 1 2; about an hour on two cores
     python examples/three_seeds.py --recipes tiny --seeds 0 1

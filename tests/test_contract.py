@@ -55,7 +55,7 @@ def test_the_table_is_registered_and_nothing_else() -> None:
 
 
 def test_importing_is_light() -> None:
-    heavy = {"torch", "transformers", "sympy", "math_verify", "pygame", "av", "matplotlib", "pebble", "yaml", "rich"}
+    heavy = {"torch", "transformers", "sympy", "math_verify", "pygame", "av", "matplotlib", "yaml", "rich"}
     code = f"import sys, lmmr1; bad = {heavy} & set(sys.modules); assert not bad, bad; print(lmmr1.__version__)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == lmmr1.__version__

@@ -30,9 +30,8 @@ HOMES = {
     "pydantic": ("training/recipe.py",),
     "yaml": ("training/recipe.py", "evaluation/report.py"),
     "rich": ("training/records/metrics.py", "training/records/progress.py"),
-    "tensorboard": ("training/records/metrics.py",),
+    "tensorboard": ("training/records/board.py",),
     "math_verify": ("envs/rewards/",),
-    "pebble": ("envs/rewards/",),
     "sympy": ("envs/rewards/",),
     "latex2sympy2_extended": ("envs/rewards/",),
     "av": ("envs/recording.py",),
@@ -44,7 +43,7 @@ HOMES = {
     "ray": ("training/distributed.py",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
-DEFERRED = {"math_verify", "pebble", "sympy", "av", "matplotlib", "pygame", "vllm", "deepspeed", "ray", "tensorboard"}
+DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "vllm", "deepspeed", "ray", "tensorboard"}
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

@@ -7,6 +7,7 @@ so that whoever reads a recipe can put the path of the object in front: `stages.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -38,6 +39,12 @@ def _fraction(key: str, value: float) -> None:
 
 def _one_of(key: str, value: str, allowed: Collection[str]) -> None:
     _require(value in allowed, f"{key} must be one of {', '.join(allowed)}; not {value!r}")
+
+
+def _plain_name(key: str, name: str) -> None:
+    # Files and folders are called after it.
+    letters = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)
+    _require(letters is not None, f"{key}: a name is made of letters, digits, '_', '-' and '.'; {name!r} is not")
 
 
 @dataclass(frozen=True)
@@ -272,6 +279,8 @@ class StageConfig:
     """How an sft stage learns."""
     freeze: tuple[str, ...] = ()
     """Parts that do not learn in this stage, besides model.freeze."""
+    start: str | None = None
+    """The earlier stage whose model this one starts from; none: it goes on with the model as it is."""
 
     def __post_init__(self) -> None:
         _one_of("kind", self.kind, ("ppo", "sft"))
@@ -330,6 +339,8 @@ class EvaluationConfig:
     """Also evaluate every so many iterations of a ppo stage; 0: only between stages."""
 
     def __post_init__(self) -> None:
+        for task in self.tasks:
+            _plain_name("tasks", task)
         _at_least("max_new_tokens", self.max_new_tokens, 1)
         _at_least("every", self.every, 0)
 
@@ -359,7 +370,19 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "name must not be empty")
+        _plain_name("name", self.name)
         _require(bool(self.stages), "stages is empty: a run needs at least one stage")
+        for index, (name, stage) in enumerate(self.stages.items()):
+            earlier = list(self.stages)[:index]
+            _require(
+                stage.start is None or stage.start in earlier,
+                f"stages.{name}.start must name an earlier stage ({', '.join(earlier) or 'there is none'}), "
+                f"not {stage.start!r}",
+            )
+        for stage in self.stages:
+            _plain_name("stages", stage)
+        _require("start" not in self.stages, "stages: 'start' names the evaluation before the first stage")
+        _require(self.seed < 2**63, f"seed must be below 2 to the power of 63, not {self.seed}")
         _at_least("threads", self.threads, 1)
         for key in ("seed", "checkpoint_every", "films"):
             _at_least(key, vars(self)[key], 0)

@@ -93,7 +93,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     """Let every parameter learn but those whose names match one of `patterns`.
 
     Raises:
-        UserError: a pattern matches nothing.
+        UserError: a pattern matches nothing, or together they leave nothing to learn.
     """
     names = [name for name, _ in model.named_parameters()]
     for pattern in patterns:
@@ -101,6 +101,8 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
             raise UserError(f"freeze: '{pattern}' matches no parameter; names look like '{names[0]}', '{names[-1]}'")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not any(fnmatch(name, pattern) for pattern in patterns))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"freeze: {', '.join(patterns)} match every parameter; one at least must learn")
 
 
 def vision_frozen(model: nn.Module) -> bool:

@@ -18,6 +18,7 @@ import pydantic
 import yaml
 
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.messages import Solvable
 
 from .config import RunConfig
 
@@ -254,6 +255,9 @@ def _check_environments(recipe: RunConfig, where: str) -> None:
         places[f"evaluation.tasks.{name}.environment"] = task.environment
     for key, environment in places.items():
         try:
-            environment.make().close()
+            env = environment.make()
         except UserError as error:
             raise UserError(f"{where}: {key}: {error}") from error
+        if ".demonstrations." in key and not isinstance(env.unwrapped, Solvable):
+            raise UserError(f"{where}: {key}: {environment.id} cannot be demonstrated: it does not know its solution")
+        env.close()

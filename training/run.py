@@ -27,7 +27,7 @@ from .recipe import dump_recipe
 from .records.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from .records.metrics import MetricsWriter
 from .records.progress import Progress
-from .stages import StageRunner, make_stage_runner
+from .stages import StageRunner, check_fit, make_stage_runner
 
 Evaluate = Callable[[PolicyAgent, EvaluationConfig, int, Path | None], dict[str, Any]]
 START = "start"
@@ -62,7 +62,10 @@ def train(recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool = Fa
     """
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
     return _Run(recipe, folder, evaluate, resume).go()
 
 
@@ -75,6 +78,7 @@ class _Run:
         if not resume:
             _write_atomically(folder / "recipe.yaml", dump_recipe(recipe))
         loaded = load_model(recipe.model.path, recipe.model.dtype, seed=recipe.seed)
+        check_fit(loaded, recipe)
         self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens))
         self.pending: Checkpoint | None = None
         if checkpoint is not None:
@@ -115,6 +119,10 @@ class _Run:
     def _run_stage(self, name: str, metrics: MetricsWriter, progress: Progress) -> None:
         position, config = self.position, self.recipe.stages[name]
         progress.start_stage(name, config.help, position.iteration)
+        if config.start is not None and position.iteration == 0:
+            # A branch: what the stages in between learned stays in their own models.
+            earlier = load_model(str(self.folder / "models" / config.start), self.recipe.model.dtype)
+            _load_parameters(self.policy.loaded.model, dict(earlier.model.named_parameters()))
         runner = make_stage_runner(self.policy, self.recipe, name, position.stage)
         if self.pending is not None:
             if position.iteration:
@@ -200,8 +208,9 @@ def _is_due(every: int, iteration: int) -> bool:
 
 def _load_parameters(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     parameters = dict(model.named_parameters())
-    if set(parameters) != set(tensors):
-        raise UserError("the checkpoint holds another model than the recipe names")
+    shapes = {name: parameter.shape for name, parameter in parameters.items()}
+    if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
+        raise UserError("the checkpoint holds another model than the recipe names: was its folder changed since?")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[name])

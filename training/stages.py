@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.engines.embedded import EmbeddedEngine
+from lmmr1.agents.episode import Episode
+from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import DEMONSTRATION_STREAM, SHUFFLING_STREAM
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.messages import message_images
 
 from .collect import Collector, summarise
 from .config import RunConfig
@@ -51,6 +55,33 @@ class StageRunner(Protocol):
     def close(self) -> None:
         """Let go of environments and features."""
         ...
+
+
+def check_fit(loaded: LoadedModel, recipe: RunConfig) -> None:
+    """See to it that a later stage does not fail for what can be known before the first.
+
+    Raises:
+        UserError: a stage freezes what the model has not, or shows pictures to a model that reads text only.
+    """
+    worlds = {}
+    for name, stage in recipe.stages.items():
+        try:
+            freeze(loaded.model, (*recipe.model.freeze, *stage.freeze))
+        except UserError as error:
+            raise UserError(f"stages.{name}: {error}") from error
+        demonstrated = [demonstration.environment for demonstration in stage.demonstrations]
+        worlds[f"stages.{name}"] = [*stage.environments, *demonstrated]
+    worlds |= {f"evaluation.tasks.{name}": [task.environment] for name, task in recipe.evaluation.tasks.items()}
+    for place, environments in worlds.items() if loaded.images is None else ():
+        for environment in environments:
+            env = environment.make()
+            messages, _ = env.reset(seed=0)
+            env.close()
+            if any(message_images(message) for message in messages):
+                raise UserError(
+                    f"{place}: {environment.id} shows images, and the model '{loaded.source}' reads text only; use a "
+                    "vision-language model or a text environment"
+                )
 
 
 def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> StageRunner:
@@ -116,8 +147,9 @@ class PPOStage:
         """Collect, learn, log."""
         episodes = self.collector.collect(iteration)
         usable = [episode for episode in episodes if episode.failure is None and episode.turns]
-        row = summarise(episodes)
-        return {**row, **(self.trainer.learn(usable, iteration) if usable else {})}
+        if not usable:  # what goes wrong every time is a mistake, not an accident
+            raise UserError(f"iteration {iteration + 1} has nothing to learn from: {_why_unusable(episodes)}")
+        return {**summarise(episodes), **self.trainer.learn(usable, iteration)}
 
     def tensors(self) -> Tensors:
         """Optimizer moments, reference and critic."""
@@ -159,6 +191,13 @@ class PPOStage:
     def close(self) -> None:
         """Close the environments."""
         self.collector.close()
+
+
+def _why_unusable(episodes: Sequence[Episode]) -> str:
+    first = episodes[0]
+    if first.failure is not None:
+        return f"all {len(episodes)} episodes failed, the first in {first.env_id} with {first.failure}"
+    return "not one first message fits into rollout.max_context_tokens with room for a reply of rollout.max_new_tokens"
 
 
 def _parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lmmr1.envs.errors import UserError
+
 from ..base import AgentReply, Conversation
 from ..policy import PolicyAgent
 
@@ -31,12 +33,16 @@ class ExpertPlayer:
 
     def _reply(self, conversation: Conversation) -> AgentReply:
         rng = np.random.default_rng(np.random.SeedSequence((*conversation.key, len(conversation.turns))))
-        solution = conversation.env.solution()
-        answer = solution.answer
         names = conversation.env.chat_spec.action_names
-        if names and rng.random() >= self.skill:
-            answer = str(rng.choice(names))
-        thought = solution.thought if rng.random() < self.thought_rate else ""
+        try:
+            solution = conversation.env.solution()
+        except UserError:
+            if not names or self.skill == 1:
+                raise
+            solution = None  # one of its own errors has led it where nothing helps any more: it plays on at random
+        errs = bool(names) and rng.random() >= self.skill
+        answer = str(rng.choice(names)) if errs or solution is None else solution.answer
+        thought = solution.thought if solution is not None and rng.random() < self.thought_rate else ""
         text = conversation.env.write_reply(thought, answer)
         if self.speaker is None:
             return AgentReply(text)

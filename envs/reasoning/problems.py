@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -39,13 +39,16 @@ def check_families(families: Sequence[str] | None, known: Sequence[str]) -> tupl
     """
     if families is None:
         return tuple(known)
+    if not isinstance(families, Iterable):
+        raise UserError(f"families is {families!r}; give a list of names, or leave it out for all of: {', '.join(known)}")
     names = (families,) if isinstance(families, str) else tuple(families)
     if not names:
         raise UserError("families is empty; leave it out for all of: " + ", ".join(known))
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known
-            raise UserError(f"families: {name!r} is not a family here; choose from {', '.join(close)}")
+            close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.7)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"families: {name!r} is not a family here{meant}; choose from {', '.join(known)}")
     return names
 
 

@@ -154,7 +154,7 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
             if observation == "grid"
             else Box(0, 255, (self.rows * tile_size, self.columns * tile_size, 3), np.uint8)
         )
-        self.chat_spec = make_chat_spec(observation, action_set)
+        self.chat_spec = make_chat_spec(observation, action_set, drawn_as_text=render_mode == "ansi")
         self._actions = tuple(ACTION_SETS[action_set].values())
         self._asks_solver = self.rewards.needs_solver or end_when_dead or show_optimal_moves
         self._solver: Solver | None = None

@@ -25,7 +25,8 @@ def check_generation(
     Raises:
         UserError: One of them is out of range, or no room can hold what is asked for.
     """
-    if len(tuple(dim_room)) != 2 or not all(_is_integer(side) and side >= 3 for side in dim_room):
+    is_pair = isinstance(dim_room, (Sequence, np.ndarray)) and len(dim_room) == 2
+    if not is_pair or not all(_is_integer(side) and side >= 3 for side in dim_room):
         raise UserError(f"dim_room is {dim_room!r}; give rows and columns, each at least 3, walls included")
     for name, value, least in (
         ("num_boxes", num_boxes, 1),

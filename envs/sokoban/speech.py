@@ -27,16 +27,14 @@ RULES = (
     "You play Sokoban. Push every box onto a target. You push a box by walking into it; you cannot pull, you cannot "
     "push two boxes at once, and walls do not move. Beware of corners: a box in a corner that is no target is lost."
 )
+SYMBOL_LEGEND = "# wall, space floor, . target, $ box, * box on a target, @ you, + you on a target."
 LEGENDS = {
     "rgb": (
         "The picture is seen from above: dark brick cells are walls, light cells are floor, a red dot is a target, a "
         "yellow square is a box, a green square is a box on a target, and the blue figure is you; red behind the blue "
         "figure is a target that you stand on."
     ),
-    "grid": (
-        "The board is text: # wall, space floor, . target, $ box, * box on a target, @ you, + you on a target. "
-        "The first line is the top row."
-    ),
+    "grid": f"The board is text: {SYMBOL_LEGEND} The first line is the top row.",
 }
 ANSWERS = {
     "moves4": "Answer with your next move: Up, Down, Left or Right. A move pushes the box in its way if it can.",
@@ -47,10 +45,19 @@ ANSWERS = {
 }
 
 
-def make_chat_spec(observation: str, action_set: str) -> ChatSpec:
-    """Returns how a Sokoban with this kind of observation and this set of actions is spoken to."""
+def make_chat_spec(observation: str, action_set: str, drawn_as_text: bool = False) -> ChatSpec:
+    """Returns how a Sokoban with this kind of observation and this set of actions is spoken to.
+
+    Args:
+        observation: One of `OBSERVATIONS`.
+        action_set: A key of `ACTION_SETS`.
+        drawn_as_text: Whether a player may see the board as text beside, or instead of, the picture.
+    """
+    legend = LEGENDS[observation]
+    if drawn_as_text and observation == "rgb":
+        legend += f" As text: {SYMBOL_LEGEND}"
     return ChatSpec(
-        instructions=" ".join((RULES, LEGENDS[observation], ANSWERS[action_set])),
+        instructions=" ".join((RULES, legend, ANSWERS[action_set])),
         action_names=tuple(ACTION_SETS[action_set]),
         describe=_describe_picture if observation == "rgb" else _describe_grid,
     )

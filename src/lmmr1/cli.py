@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,6 @@ EXTRAS = {
     "rich": "train",
     "tensorboard": "train",
     "math_verify": "math",
-    "pebble": "math",
     "av": "video",
     "pygame": "games",
     "pettingzoo": "games",
@@ -71,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    for stream in (sys.stdin, sys.stdout):
+        # What a terminal cannot show, and bytes that are no text, become question marks instead of a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         arguments = build_parser().parse_args(settings.gather(sys.argv[1:] if argv is None else argv))
         return arguments.run(arguments)

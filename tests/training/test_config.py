@@ -29,7 +29,7 @@ stages:
     kind: sft
     help: read
     demonstrations:
-      - environment: {id: FrozenLake-v1, kwargs: {is_slippery: false}, chat: {max_turns: 3}}
+      - environment: {id: LMMR1/Sokoban-v0, kwargs: {max_steps: 9}, chat: {max_turns: 3}}
         thought_rate: 0.5
     sft: {steps: 5, batch_size: 4, learning_rate: 1e-3}
   improve:
@@ -59,7 +59,7 @@ def test_values_reach_their_types():
     assert learn.sft.betas == (0.9, 0.98)
     assert recipe.model.freeze == ("vision.*",)
     assert improve.environments[0].weight == 2.0
-    assert learn.demonstrations[0].environment.kwargs == {"is_slippery": False}
+    assert learn.demonstrations[0].environment.kwargs == {"max_steps": 9}
     assert improve.rollout == RolloutConfig(groups=4, group_size=2)
     assert improve.ppo == PPOConfig()
     assert recipe.evaluation.tasks["lake"].context == "turn"

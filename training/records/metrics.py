@@ -11,6 +11,8 @@ from typing import Any
 
 from lmmr1.envs.errors import UserError
 
+from .board import Board
+
 FILE_NAME = "metrics.jsonl"
 
 
@@ -41,14 +43,13 @@ class MetricsWriter:
         self.tensorboard_problem: str | None = None
         self._board = self._open_board(folder / "tensorboard")
 
-    def _open_board(self, folder: Path) -> Any:
+    def _open_board(self, folder: Path) -> Board | None:
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            # Points from the first step that is written again are hidden: they were cut off the rows too.
+            return Board(folder, self._step + 1)
         except ImportError as error:
             self.tensorboard_problem = f"no TensorBoard files: {error}; run pip install 'lmmr1[train]'"
             return None
-        # Points from the first step that is written again are hidden: they were cut off the rows too.
-        return SummaryWriter(str(folder), purge_step=self._step + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row and wait until it is on the disk.
@@ -68,10 +69,12 @@ class MetricsWriter:
         if self._board is None:
             return
         prefix = f"{clean['stage']}/" if isinstance(clean.get("stage"), str) else ""
-        for key, value in clean.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and key not in ("step", "iteration"):
-                self._board.add_scalar(prefix + key, value, self._step)
-        self._board.flush()
+        points = {
+            prefix + key: value
+            for key, value in clean.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and key not in ("step", "iteration")
+        }
+        self._board.add(points, self._step)
 
     def close(self) -> None:
         """Close the files; may be called twice."""

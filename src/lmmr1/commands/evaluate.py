@@ -58,16 +58,19 @@ def load_policy(subject: str) -> PolicyAgent:
     Raises:
         UserError: the run has not come to the end of a stage, or there is no such model.
     """
-    from lmmr1.agents.policy import PolicyAgent
+    from lmmr1.agents.policy import PolicyAgent, use_threads
     from lmmr1.training.recipe import load_recipe
 
     folder = Path(subject)
     if (folder / "recipe.yaml").is_file():
-        stages = load_recipe(str(folder / "recipe.yaml")).stages
-        trained = [folder / "models" / stage for stage in stages if (folder / "models" / stage).is_dir()]
+        recipe = load_recipe(str(folder / "recipe.yaml"))
+        trained = [folder / "models" / stage for stage in recipe.stages if (folder / "models" / stage).is_dir()]
         if not trained:
             raise UserError(f"the run in {folder} has no trained model yet: go on with lmmr1 train ... --resume")
         subject = str(trained[-1])
+        use_threads(recipe.threads)  # so that it scores what it scored in the run
+    elif subject == "tiny":
+        use_threads(1)  # what is done for so small a model is not worth sharing
     return PolicyAgent.from_pretrained(subject)
 
 

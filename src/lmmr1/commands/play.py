@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 import gymnasium as gym
@@ -15,8 +17,17 @@ from lmmr1.envs.messages import Message, StopReason, message_text
 from . import settings
 
 _EPILOG = """\
-Type an answer ("Up, Left"), or a whole reply with its tags; ? asks the expert, an empty line or q stops.
+Type an answer (Up, or its arrow key, then Enter), or a whole reply with its tags; ? asks the expert, an empty line or
+q stops.
 Arguments of the environment: --kwargs.NAME VALUE; of the way it is spoken to: --chat.NAME VALUE."""
+
+
+# What a terminal sends for the arrow keys, in either of its modes.
+_ARROWS = {
+    f"\x1b{mode}{letter}": name
+    for mode in "[O"
+    for letter, name in zip("ABCD", ("Up", "Down", "Right", "Left"), strict=True)
+}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -55,6 +66,8 @@ def play_in_terminal(env: ChatEnv, seed: int | None) -> None:
     """Show messages, read answers from standard input, until the episode or the input ends."""
     messages, _ = env.reset(seed=seed)
     total, turn = 0.0, 0
+    if sys.stdin.isatty():
+        print("Type your answer, then Enter. ? asks the expert, an empty line or q stops.\n")
     while True:
         _show(env, messages)
         answer = _read(env)
@@ -78,7 +91,7 @@ def _show(env: ChatEnv, messages: list[Message]) -> None:
     for message in messages:
         for part in message["content"]:
             if part["type"] == "text":
-                print(part["text"])
+                print(_wrap(part["text"]))
             elif picture is None:
                 height, width = part["image"].shape[:2]
                 print(f"[a picture of {width} x {height} pixels; --window shows it]")
@@ -86,12 +99,22 @@ def _show(env: ChatEnv, messages: list[Message]) -> None:
         print(picture)
 
 
+def _wrap(text: str) -> str:
+    """The text with its long lines broken between words, where a person reads it on a screen."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(textwrap.fill(line, width) if len(line) > width else line for line in text.split("\n"))
+
+
 def _read(env: ChatEnv) -> str | None:
     """The next answer; None when the player stops."""
     while True:
         print("answer> ", end="", flush=True)
-        line = sys.stdin.readline()
-        answer = line.strip()
+        answer = sys.stdin.readline().strip()
+        for keys, name in _ARROWS.items():
+            answer = answer.replace(keys, f"{name},")
+        answer = answer.removesuffix(",")
         if not sys.stdin.isatty():
             print(answer)
         if answer in ("", "q"):

@@ -65,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     for episode in episodes:
         if episode.failure is not None:
             raise UserError(f"{environment.id} with the agent {agent.name}: {episode.failure}")
-    write_film([scene for episode in episodes for scene in episode_scenes(episode, f"{name}, {agent.name}")], path)
+    title = f"{name if Path(arguments.subject).is_dir() else environment.id}, {agent.name}"
+    write_film([scene for episode in episodes for scene in episode_scenes(episode, title)], path)
     solved = sum(episode.success is True for episode in episodes)
     print(f"{path}: {len(episodes)} episodes, {solved} solved")
     return 0
