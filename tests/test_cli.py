@@ -278,7 +278,9 @@ def test_a_folder_that_holds_something_else(recipe, monkeypatch, capsys):
 def test_a_full_disk_is_one_line_and_code_1(recipe, monkeypatch, capsys):
     trainer(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "runs/sample/metrics.jsonl"))
     assert cli.main(["train", recipe]) == 1
-    expected = "cannot write runs/sample/metrics.jsonl: No space left on device; make room, then go on with: lmmr1 train"
+    expected = (
+        "cannot write runs/sample/metrics.jsonl: No space left on device; make room, then go on with: lmmr1 train"
+    )
     assert expected in one_error(capsys)
 
 

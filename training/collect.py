@@ -59,12 +59,12 @@ def summarise(episodes: list[Episode]) -> dict[str, float]:
     row["reply_tokens"] = float(np.mean([len(turn.reply_ids) for turn in turns]))
     row["turns"] = len(turns) / len(played)
     row["tokens"] = float(sum(len(turn.reply_ids) + len(turn.prompt_ids) for turn in turns))
-    judged = [episode for episode in played if episode.success is not None]
-    if judged:
-        row["accuracy"] = float(np.mean([bool(episode.success) for episode in judged]))
-    labels = sorted({episode.env_id for episode in judged})
+    # Where a world judges, an episode that was stopped before it said anything is no success.
+    labels = sorted({episode.env_id for episode in played if episode.success is not None})
+    solved = {label: [episode.success is True for episode in played if episode.env_id == label] for label in labels}
+    if labels:
+        row["accuracy"] = float(np.mean([success for outcomes in solved.values() for success in outcomes]))
     if len(labels) > 1:
-        for label in labels:
-            chosen = [bool(episode.success) for episode in judged if episode.env_id == label]
-            row[f"accuracy/{label}"] = float(np.mean(chosen))
+        for label, outcomes in solved.items():
+            row[f"accuracy/{label}"] = float(np.mean(outcomes))
     return row

@@ -40,7 +40,7 @@ def check_families(families: Sequence[str] | None, known: Sequence[str]) -> tupl
     if families is None:
         return tuple(known)
     if not isinstance(families, Iterable):
-        raise UserError(f"families is {families!r}; give a list of names, or leave it out for all of: {', '.join(known)}")
+        raise UserError(f"families is {families!r}; give a list of names of: {', '.join(known)}")
     names = (families,) if isinstance(families, str) else tuple(families)
     if not names:
         raise UserError("families is empty; leave it out for all of: " + ", ".join(known))

@@ -8,7 +8,9 @@ LMMR1_KILL_SEED to draw others:
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmmr1 import cli
 from lmmr1.commands.evaluate import evaluate_policy
-from lmmr1.training.recipe import read_recipe
+from lmmr1.training.recipe import dump_recipe, read_recipe
 from lmmr1.training.records.checkpoint import Checkpoint, save_checkpoint
+from lmmr1.training.records.metrics import read_metrics
 from lmmr1.training.run import train
 
 from .conftest import WholeRun
@@ -85,6 +89,70 @@ def test_resuming_from_the_middle_of_every_stage(whole_run: WholeRun, tmp_path: 
     expected, found = results(whole_run.folder), results(tmp_path)
     for name in expected:
         assert found[name] == expected[name], name
+
+
+def only_words(folder: Path) -> list[str]:
+    """The command that trains the first stage alone."""
+    recipe = read_recipe(RECIPE, [("evaluation.every", "0")])
+    recipe = dataclasses.replace(recipe, stages={"words": recipe.stages["words"]})
+    (folder / "words.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    return ["train", str(folder / "words.yaml"), "--run-dir", str(folder / "run")]
+
+
+def error_of(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("error: ") and not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 2_000_000], ids=["first checkpoint", "checkpoint in a stage"])
+def test_a_full_disk_costs_nothing_but_time(
+    limit: int, whole_run: WholeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource")
+    words = only_words(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))  # a larger file is met as a full disk is
+        assert cli.main(words) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    line = error_of(capsys)
+    assert "cannot write the checkpoint" in line
+    assert line.endswith(f"make room, then go on with: lmmr1 {' '.join(words)} --resume")
+    assert not list(tmp_path.rglob(".saving*"))
+    assert cli.main([*words, "--resume"]) == 0
+    assert_same_words(tmp_path / "run", whole_run.folder)
+
+
+def test_a_damaged_checkpoint_names_the_one_before(
+    whole_run: WholeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, run = only_words(tmp_path), tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr("lmmr1.training.run.save_checkpoint", stopping_after(2))
+        cli.main(words)
+    capsys.readouterr()
+    older, newest = sorted((run / "checkpoints").iterdir())
+    weights = newest / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    before = sorted(run.rglob("*"))
+    assert cli.main([*words, "--resume"]) == 2
+    line = error_of(capsys)
+    assert f"{newest} cannot be used: model.safetensors is damaged" in line
+    assert f"{older.name} is whole: run 'rm -r {newest}' and then the same command with --resume" in line
+    assert sorted(run.rglob("*")) == before
+    shutil.rmtree(newest)
+    assert cli.main([*words, "--resume"]) == 0
+    assert_same_words(run, whole_run.folder)
+
+
+def assert_same_words(run: Path, whole: Path) -> None:
+    """The stage that both runs have ended alike."""
+    for name in ("models/words/model.safetensors", "episodes/words/episodes.jsonl"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+    rows = [[row["reward"] for row in read_metrics(folder) if row["stage"] == "words"] for folder in (run, whole)]
+    assert rows[0] == rows[1]
 
 
 def stopping_after(rows: int):
