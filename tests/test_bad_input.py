@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -224,7 +225,8 @@ def worlds() -> list[str]:
 
 @pytest.mark.parametrize("id", worlds())
 def test_hostile_replies(id: str):
-    env = make_chat(id, **({"dim_room": (6, 6)} if "Sokoban" in id else {}))
+    kwargs: dict[str, Any] = {"dim_room": (6, 6)} if "Sokoban" in id else {}
+    env = make_chat(id, **kwargs)
     for name, text in HOSTILE.items():
         for reply in (text, f"<think>x</think><answer>{text}</answer>", f"<think>{text}</think><answer>1</answer>"):
             env.reset(seed=1)

@@ -33,14 +33,14 @@ class ExpertPlayer:
 
     def _reply(self, conversation: Conversation) -> AgentReply:
         rng = np.random.default_rng(np.random.SeedSequence((*conversation.key, len(conversation.turns))))
-        names = conversation.env.chat_spec.action_names
+        names = conversation.env.chat_spec.action_names or ()
         try:
             solution = conversation.env.solution()
         except UserError:
             if not names or self.skill == 1:
                 raise
             solution = None  # one of its own errors has led it where nothing helps any more: it plays on at random
-        errs = bool(names) and rng.random() >= self.skill
+        errs = len(names) > 0 and rng.random() >= self.skill
         answer = str(rng.choice(names)) if errs or solution is None else solution.answer
         thought = solution.thought if solution is not None and rng.random() < self.thought_rate else ""
         text = conversation.env.write_reply(thought, answer)

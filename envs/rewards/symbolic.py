@@ -20,7 +20,8 @@ from queue import LifoQueue
 
 from lmmr1.envs.errors import MissingExtraError
 
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0  # of CPU time, counted by the worker itself
+WALL_SECONDS = 20.0  # by the clock, for a worker that sleeps or starves
 START_SECONDS = 60.0
 MEMORY_BYTES = 1 << 30
 MAX_TASKS = 1_000
@@ -55,7 +56,7 @@ class _Worker:
         try:
             while data:
                 data = data[self.process.stdin.write(data) or 0 :]
-            word = self.read_line(TIMEOUT_SECONDS)
+            word = self.read_line(WALL_SECONDS)
         except (OSError, ValueError):
             # The process died, or close_grader() closed its pipes from another thread.
             self.timed_out = True

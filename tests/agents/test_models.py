@@ -136,12 +136,12 @@ def test_what_is_no_picture(shape: tuple[int, ...]) -> None:
 # -------------------------------------------------------------------------------------------------------------- errors
 
 
-def without(*names: str) -> Callable[[Path], None]:
-    return lambda folder: [(folder / name).unlink() for name in names] and None
+def without(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
 
 
-def overwritten(name: str, content: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_text(content, encoding="utf-8") and None
+def overwritten(name: str, content: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(content, encoding="utf-8")
 
 
 def truncated(size: int) -> Callable[[Path], None]:
@@ -186,7 +186,7 @@ def with_other_sizes(folder: Path) -> None:
     ],
 )
 def test_a_damaged_folder_is_one_line(
-    damage: Callable[[Path], None], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    damage: Callable[[Path], object], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(TINY_FOLDER, folder)

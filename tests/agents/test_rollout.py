@@ -187,7 +187,7 @@ def test_derived_seeds_do_not_collide_where_sums_would() -> None:
 
 @pytest.mark.parametrize("id", [row.id for row in REGISTRATIONS])
 def test_the_expert_succeeds_in_every_world(id: str) -> None:
-    kwargs = {"dim_room": (6, 6)} if "Sokoban" in id else {}
+    kwargs: dict[str, Any] = {"dim_room": (6, 6)} if "Sokoban" in id else {}
     episodes = rollout(ExpertPlayer(), lambda: make_chat(id, **kwargs), 8, seed=0, stream=0)
     assert all(episode.success is True for episode in episodes)
     assert all(episode.format_rate == 1.0 and episode.terminated for episode in episodes)

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class Board:
@@ -26,27 +27,28 @@ class Board:
 
     def __init__(self, folder: Path, first_step: int) -> None:
         """See the class."""
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto import event_pb2, summary_pb2
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._event, self._summary = Event, Summary
+        # Their classes come into being at import, unknown to any reader of the code.
+        self._events: Any = event_pb2
+        self._summaries: Any = summary_pb2
         folder.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads the files of a folder in the order of their names, which start with the time.
         name = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}"
         self._file = (folder / name).open("xb")
         self._records = RecordWriter(self._file)
-        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        start = SessionLog(status=SessionLog.START)
-        self._write(Event(wall_time=time.time(), step=first_step, session_log=start))
+        self._write(file_version="brain.Event:2")
+        log = self._events.SessionLog
+        self._write(step=first_step, session_log=log(status=log.START))
 
     def add(self, scalars: Mapping[str, float], step: int) -> None:
         """Write one point of each tag."""
-        values = [self._summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-        self._write(self._event(wall_time=time.time(), step=step, summary=self._summary(value=values)))
+        values = [self._summaries.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._write(step=step, summary=self._summaries.Summary(value=values))
 
-    def _write(self, event: object) -> None:
-        self._records.write(event.SerializeToString())  # type: ignore[attr-defined]
+    def _write(self, **fields: object) -> None:
+        self._records.write(self._events.Event(wall_time=time.time(), **fields).SerializeToString())
         self._records.flush()
 
     def close(self) -> None:
