@@ -26,6 +26,7 @@ HOMES = {
     "torch": ("agents/", "training/", "evaluation/"),
     "transformers": ("agents/", "training/"),
     "tokenizers": ("agents/",),
+    "huggingface_hub": ("agents/hub.py",),
     "safetensors": ("agents/", "training/"),
     "pydantic": ("training/recipe.py",),
     "yaml": ("training/recipe.py", "evaluation/report.py"),

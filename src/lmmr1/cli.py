@@ -28,6 +28,7 @@ EXTRAS = {
     "torch": "train",
     "transformers": "train",
     "tokenizers": "train",
+    "huggingface_hub": "train",
     "safetensors": "train",
     "pydantic": "train",
     "yaml": "train",
