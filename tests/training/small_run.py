@@ -41,7 +41,8 @@ stages:
     kl: {coefficient: 0.01, placement: reward, estimator: k1}
   game:
     kind: ppo
-    help: many turns, each a sequence of its own
+    help: many turns, each a sequence of its own; branches from the first stage
+    start: words
     iterations: 3
     environments:
       - id: LMMR1/Sokoban-v0
