@@ -103,4 +103,4 @@ def state_after(episode: Episode, policy: PolicyAgent) -> tuple[np.ndarray, list
     sequence, _ = episode_sequences(episode, policy)[0]
     ended = int(episode.turns[-1].reply_ids[-1]) in policy.loaded.end_ids
     added, pixels = template.following(episode.final_messages, ended)
-    return torch.cat([torch.from_numpy(sequence.ids), torch.from_numpy(added)]).numpy(), [*sequence.images, *pixels]
+    return np.concatenate([sequence.ids, added]), [*sequence.images, *pixels]
