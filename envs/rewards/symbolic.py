@@ -43,7 +43,7 @@ class _Worker:
             bufsize=0,
         )
         self.tasks = 0
-        self.timed_out = False
+        self.ended = False
         if self.read_line(START_SECONDS) != "ready":
             self.kill()
             raise RuntimeError(f"the grader's worker process did not start (exit status {self.process.returncode})")
@@ -59,9 +59,15 @@ class _Worker:
             word = self.read_line(WALL_SECONDS)
         except (OSError, ValueError):
             # The process died, or close_grader() closed its pipes from another thread.
-            self.timed_out = True
+            self.ended = True
             return None
+        word, _, last = word.partition(" ")
+        self.ended = self.ended or bool(last)
         return word if word in WORDS else None
+
+    def can_take(self) -> bool:
+        """Say whether the worker can be asked again: alive, within its limits, and not worn out."""
+        return not self.ended and self.tasks < MAX_TASKS and self.process.poll() is None
 
     def read_line(self, timeout: float) -> str:
         """Read one line; past the timeout the process is killed, which ends the line."""
@@ -77,7 +83,7 @@ class _Worker:
             killer.join()
 
     def _time_out(self) -> None:
-        self.timed_out = True
+        self.ended = True
         self.process.kill()
 
     def kill(self) -> None:
@@ -108,19 +114,25 @@ class _Pool:
         worker = self.free.get()
         kept = None
         try:
+            if worker is not None and not worker.can_take():  # it died while it waited
+                self._remove(worker)
+                worker = None
             if worker is None:
                 worker = _Worker()
                 self.workers.append(worker)
             word = worker.ask(gold, answer)
-            if word is not None and not worker.timed_out and worker.tasks < MAX_TASKS:
+            if word is not None and worker.can_take():
                 kept = worker
             return word or "unverifiable"
         finally:
             # Also after an interruption (Ctrl-C): a worker that still owes an answer must not be asked again.
             if worker is not None and kept is None:
-                self.workers.remove(worker)
-                worker.kill()
+                self._remove(worker)
             self.free.put(kept)
+
+    def _remove(self, worker: _Worker) -> None:
+        self.workers.remove(worker)
+        worker.kill()
 
     def close(self) -> None:
         """Kill the workers."""
