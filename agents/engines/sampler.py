@@ -28,12 +28,14 @@ class Sampler:
         Returns:
             int64 (rows,) tokens and float32 (rows,) log-probabilities.
         """
-        logprobs = self.log_probabilities(logits, temperature)
         if greedy:
+            logprobs = self.log_probabilities(logits, temperature)
             tokens = logprobs.argmax(-1)
-        else:
-            cumulative = logprobs.exp().cumsum(-1)
-            # Scaling by the last value (1 but for rounding) keeps the draw inside the distribution.
-            threshold = (noise * cumulative[:, -1])[:, None]
-            tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
-        return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
+            return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
+        scaled = logits if temperature == 1.0 else logits / temperature
+        probabilities = torch.softmax(scaled + self.bias, -1)
+        cumulative = probabilities.cumsum(-1)
+        # Scaling by the last value (1 but for rounding) keeps the draw inside the distribution.
+        threshold = (noise * cumulative[:, -1])[:, None]
+        tokens = torch.searchsorted(cumulative, threshold, right=True).clamp_(max=logits.shape[-1] - 1)
+        return tokens[:, 0], probabilities.gather(-1, tokens)[:, 0].log()

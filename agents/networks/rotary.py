@@ -14,6 +14,5 @@ def rotate(heads: Tensor, cosine: Tensor, signed_sine: Tensor) -> Tensor:
         cosine: broadcastable to `heads`, the cosines of the angles, the half repeated.
         signed_sine: likewise the sines, negative in the first half.
     """
-    half = heads.shape[-1] // 2
-    swapped = torch.cat([heads[..., half:], heads[..., :half]], -1)
-    return heads * cosine + swapped * signed_sine
+    swapped = heads.roll(heads.shape[-1] // 2, -1)
+    return torch.addcmul(heads * cosine, swapped, signed_sine)
