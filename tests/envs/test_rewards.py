@@ -327,25 +327,35 @@ def test_threads_share_the_grader() -> None:
     assert verdicts == {n: Verdict.DIFFERENT if n % 2 else Verdict.EQUAL for n in range(3, 15)}
 
 
-def _grade_in_child(queue: Any) -> None:
+DAEMONIC = """
+import multiprocessing, sys
+from lmmr1.envs.rewards.accuracy import grade
+
+def work(queue):
     queue.put(grade("x + 2", "2 + x").value)
+
+if __name__ == "__main__":
+    print(grade("x + 1", "1 + x").value)  # the parent's workers run already
+    context = multiprocessing.get_context(sys.argv[1])
+    queue = context.Queue()
+    process = context.Process(target=work, args=(queue,), daemon=True)
+    process.start()
+    print(queue.get(timeout=60))
+    process.join(timeout=60)
+    print(process.exitcode, grade("x + 3", "3 + x").value)
+"""
 
 
 @symbolic_only
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_daemonic_children_can_grade(method: str) -> None:
+def test_daemonic_children_can_grade(method: str, tmp_path: Path) -> None:
     # The workers of an AsyncVectorEnv are such children.
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")
-    assert grade("x + 1", "1 + x") is Verdict.EQUAL  # the parent's workers run already
-    context: Any = multiprocessing.get_context(method)
-    queue = context.Queue()
-    process = context.Process(target=_grade_in_child, args=(queue,), daemon=True)
-    process.start()
-    assert queue.get(timeout=120) == "equal"
-    process.join(timeout=60)
-    assert process.exitcode == 0
-    assert grade("x + 3", "3 + x") is Verdict.EQUAL
+    script = tmp_path / "daemonic.py"
+    script.write_text(DAEMONIC, encoding="utf-8")
+    run = subprocess.run([sys.executable, str(script), method], capture_output=True, text=True, timeout=180, check=True)
+    assert run.stdout.split() == ["equal", "equal", "0", "equal"]
 
 
 @symbolic_only
