@@ -1,4 +1,8 @@
-"""Episodes to token sequences and flat tensors over the reply tokens: what the losses are taken over."""
+"""Episodes to token sequences and flat tensors over the reply tokens: what the losses are taken over.
+
+A policy that has learned something often says the same again: samples of one prompt are then the same tokens, and the
+network runs them once.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +35,19 @@ class TokenSequence:
     images: tuple[PixelInput, ...]
     predictors: np.ndarray
 
+    def identity(self) -> tuple[bytes, ...]:
+        """Equal for two rows only if the network says the same of both."""
+        return (self.ids.tobytes(), self.predictors.tobytes(), *(image.digest for image in self.images))
+
 
 @dataclass
 class TokenBatch:
     """All reply tokens of some episodes; flat tensors of length N, ordered by episode, turn and position.
 
     Attributes:
-        sequences: the rows that hold the tokens; `spans[i]` is where row i's tokens stand in the flat tensors.
+        sequences: the different rows that hold the tokens.
+        copies: for each of them int64 (copies,), where in the flat tensors its tokens begin each time it occurs.
+        slots: int64 (sequences + 1,), where its tokens stand when every row is counted once; the last is their number.
         tokens: int64, the sampled ids.
         old_logprobs: float32, as kept by the rollout.
         episodes: int64, index of each token's episode.
@@ -49,7 +59,8 @@ class TokenBatch:
     """
 
     sequences: list[TokenSequence]
-    spans: list[slice]
+    copies: list[np.ndarray]
+    slots: np.ndarray
     tokens: Tensor
     old_logprobs: Tensor
     episodes: Tensor
@@ -66,16 +77,19 @@ class TokenBatch:
 def make_batch(episodes: Sequence[Episode], policy: PolicyAgent) -> TokenBatch:
     """Lay out `episodes` (none failed, each with one turn at least) for training."""
     sequences: list[TokenSequence] = []
-    spans: list[slice] = []
+    copies: list[list[int]] = []
+    known: dict[tuple[bytes, ...], int] = {}
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("tokens", "old", "episode", "turn", "end", "answer")}
     rewards: list[np.ndarray] = []
     position = 0
     for number, episode in enumerate(episodes):
         for sequence, turns in episode_sequences(episode, policy):
-            sequences.append(sequence)
-            count = sum(len(turn.reply_ids) for _, turn in turns)
-            spans.append(slice(position, position + count))
-            position += count
+            index = known.setdefault(sequence.identity(), len(sequences))
+            if index == len(sequences):
+                sequences.append(sequence)
+                copies.append([])
+            copies[index].append(position)
+            position += len(sequence.predictors)
             for index, turn in turns:
                 length = len(turn.reply_ids)
                 end = np.arange(length) == length - 1
@@ -89,7 +103,8 @@ def make_batch(episodes: Sequence[Episode], policy: PolicyAgent) -> TokenBatch:
     flat = {name: np.concatenate(parts) for name, parts in columns.items()}
     return TokenBatch(
         sequences,
-        spans,
+        [np.array(starts) for starts in copies],
+        np.cumsum([0, *(len(sequence.predictors) for sequence in sequences)]),
         torch.from_numpy(flat["tokens"].astype(np.int64)),
         torch.from_numpy(flat["old"]),
         torch.from_numpy(flat["episode"]),
@@ -156,16 +171,44 @@ def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int = MICROBATCH
     return chunks
 
 
-def pack_rows(batch: TokenBatch, rows: Sequence[int], pad_id: int) -> tuple[Rows, Tensor, Tensor, Tensor]:
-    """The network's input for `rows`, and where to read.
+@dataclass(frozen=True)
+class PackedRows:
+    """Some of a batch's rows as the network takes them, and where to read.
 
-    Returns:
-        Padded rows; int64 (n,) row and position of each reply token's predictor; int64 (n,) its place in the flat
-        tensors.
+    Attributes:
+        rows: padded.
+        row_index, predictors: int64 (m,), row and position of each reply token's predictor.
+        tokens: int64 (m,), the reply tokens.
+        slots: int64 (m,), where they stand when every row is counted once.
+        places: int64 (n,), where all their copies stand in the flat tensors.
+        source: int64 (n,), which of the m tokens each copy is.
     """
+
+    rows: Rows
+    row_index: Tensor
+    predictors: Tensor
+    tokens: Tensor
+    slots: Tensor
+    places: Tensor
+    source: Tensor
+
+
+def pack_rows(batch: TokenBatch, rows: Sequence[int], pad_id: int) -> PackedRows:
+    """The network's input for `rows` (indices of `batch.sequences`)."""
     sequences = [batch.sequences[row] for row in rows]
+    lengths = [len(sequence.predictors) for sequence in sequences]
+    firsts = np.cumsum([0, *lengths[:-1]])
+    spreads = [
+        (np.add.outer(batch.copies[row], np.arange(length)), first + np.arange(length))
+        for row, length, first in zip(rows, lengths, firsts, strict=True)
+    ]
+    arrays = (
+        np.repeat(np.arange(len(rows)), lengths),
+        np.concatenate([sequence.predictors for sequence in sequences]),
+        np.concatenate([sequence.ids[sequence.predictors + 1] for sequence in sequences]).astype(np.int64),
+        np.concatenate([batch.slots[row] + np.arange(length) for row, length in zip(rows, lengths, strict=True)]),
+        np.concatenate([places.ravel() for places, _ in spreads]),
+        np.concatenate([np.tile(source, len(places)) for places, source in spreads]),
+    )
     packed = Rows.pack([sequence.ids for sequence in sequences], [sequence.images for sequence in sequences], pad_id)
-    row_index = np.concatenate([np.full(len(s.predictors), i) for i, s in enumerate(sequences)])
-    predictors = np.concatenate([sequence.predictors for sequence in sequences])
-    places = np.concatenate([np.arange(batch.spans[row].start, batch.spans[row].stop) for row in rows])
-    return packed, torch.from_numpy(row_index), torch.from_numpy(predictors), torch.from_numpy(places)
+    return PackedRows(packed, *map(torch.from_numpy, arrays))

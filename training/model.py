@@ -15,45 +15,48 @@ from lmmr1.agents.networks.generic import GenericNetwork
 from lmmr1.agents.networks.qwen import QwenNetwork
 from lmmr1.envs.errors import UserError
 
-from .batching import TokenBatch, pack_rows
+from .batching import PackedRows
+from .objectives.kl import full_kl
 
 
 @dataclass(frozen=True)
 class TokenOutputs:
-    """What a forward pass says about n reply tokens.
+    """What a forward pass says about m different reply tokens that occur n times in all.
 
     Attributes:
-        places: int64 (n,), where the tokens stand in the batch's flat tensors.
+        source: int64 (n,), which of the m tokens each copy is.
         logprobs: float32 (n,), of the sampled ids at the sampling temperature.
-        distributions: float32 (n, vocabulary), all log-probabilities.
-        hidden: (n, hidden), the states that predict them.
+        distributions: float32 (m, vocabulary), all log-probabilities.
+        hidden: (m, hidden), the states that predict the tokens.
     """
 
-    places: Tensor
+    source: Tensor
     logprobs: Tensor
     distributions: Tensor
     hidden: Tensor
 
     def entropies(self) -> Tensor:
         """float32 (n,) entropies of the distributions, in nats."""
-        return -(self.distributions.exp() * self.distributions).sum(-1)
+        return -(self.distributions.exp() * self.distributions).sum(-1)[self.source]
+
+    def full_kl(self, reference: Tensor) -> Tensor:
+        """float32 (n,) divergences of the distributions from `reference` (m, vocabulary)."""
+        return full_kl(self.distributions, reference)[self.source]
 
 
 def run_tokens(
     network: Network,
     sampler: Sampler,
-    batch: TokenBatch,
-    rows: Sequence[int],
-    pad_id: int,
+    packed: PackedRows,
     temperature: float,
     features: dict[bytes, Tensor] | None = None,
 ) -> TokenOutputs:
     """Run some rows of a batch; only positions that predict a reply token reach the vocabulary."""
-    packed, row_index, predictors, places = pack_rows(batch, rows, pad_id)
-    hidden = network.hidden(packed, features)[row_index, predictors]
+    hidden = network.hidden(packed.rows, features)[packed.row_index, packed.predictors]
     distributions = sampler.log_probabilities(network.logits(hidden), temperature)
-    tokens = batch.tokens[places].to(hidden.device)
-    return TokenOutputs(places, distributions.gather(-1, tokens[:, None])[:, 0], distributions, hidden)
+    logprobs = distributions.gather(-1, packed.tokens.to(hidden.device)[:, None])[:, 0]
+    source = packed.source.to(hidden.device)
+    return TokenOutputs(source, logprobs[source], distributions, hidden)
 
 
 class Critic(nn.Module):
@@ -72,15 +75,14 @@ class Critic(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(
-        self, batch: TokenBatch, rows: Sequence[int], pad_id: int, policy_hidden: Tensor | None = None
-    ) -> Tensor:
-        """float32 (n,) values in the order of `pack_rows`; a shared trunk reads `policy_hidden` (n, hidden)."""
+    def forward(self, packed: PackedRows, policy_hidden: Tensor | None = None) -> Tensor:
+        """float32 (n,) values at `packed.places`; a shared trunk reads `policy_hidden` (m, hidden)."""
         if self.network is None:
             assert policy_hidden is not None
-            return self.head(policy_hidden.float())[:, 0]
-        packed, row_index, predictors, _ = pack_rows(batch, rows, pad_id)
-        return self.head(self.network.hidden(packed)[row_index, predictors].float())[:, 0]
+            hidden = policy_hidden
+        else:
+            hidden = self.network.hidden(packed.rows)[packed.row_index, packed.predictors]
+        return self.head(hidden.float())[:, 0][packed.source.to(hidden.device)]
 
 
 def copy_network(network: Network) -> Network:

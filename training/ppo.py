@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,12 +13,12 @@ from lmmr1.agents.episode import Episode
 from lmmr1.agents.networks.base import Network
 from lmmr1.agents.policy import PolicyAgent
 
-from .batching import TokenBatch, make_batch, microbatches
+from .batching import PackedRows, TokenBatch, make_batch, microbatches, pack_rows
 from .config import StageConfig
 from .model import Critic, TokenOutputs, copy_network, run_tokens
 from .objectives.advantages import explained_variance, whiten
 from .objectives.credit import Targets, bootstrap_values, gae_credit, reinforce_credit
-from .objectives.kl import estimate_kl, full_kl
+from .objectives.kl import estimate_kl
 from .objectives.losses import clip_fraction, clipped_policy_loss, clipped_value_loss
 from .objectives.schedule import learning_rate
 
@@ -89,16 +89,12 @@ class PPOTrainer:
         engine = self.policy.engine
         return engine.features if isinstance(engine, EmbeddedEngine) and engine.keep_features else None
 
-    def _run(self, network: Network, batch: TokenBatch, rows: Sequence[int]) -> TokenOutputs:
-        return run_tokens(
-            network,
-            self.policy.sampler,
-            batch,
-            rows,
-            self.policy.loaded.pad_id,
-            self.config.rollout.temperature,
-            self._features(),
-        )
+    def _packs(self, batch: TokenBatch, rows: Sequence[int]) -> Iterator[PackedRows]:
+        for part in microbatches(batch, rows):
+            yield pack_rows(batch, part, self.policy.loaded.pad_id)
+
+    def _run(self, network: Network, packed: PackedRows) -> TokenOutputs:
+        return run_tokens(network, self.policy.sampler, packed, self.config.rollout.temperature, self._features())
 
     @torch.no_grad()
     def _reference(self, batch: TokenBatch) -> tuple[Tensor, Tensor | None]:
@@ -108,12 +104,12 @@ class PPOTrainer:
         if self.reference is None:
             return logprobs, None
         if self.config.kl.estimator == "full":
-            everything = torch.zeros(len(batch), self.network.vocabulary_size)
-        for rows in microbatches(batch, range(len(batch.sequences))):
-            outputs = self._run(self.reference, batch, rows)
-            logprobs[outputs.places] = outputs.logprobs
+            everything = torch.zeros(int(batch.slots[-1]), self.network.vocabulary_size)
+        for packed in self._packs(batch, range(len(batch.sequences))):
+            outputs = self._run(self.reference, packed)
+            logprobs[packed.places] = outputs.logprobs
             if everything is not None:
-                everything[outputs.places] = outputs.distributions
+                everything[packed.slots] = outputs.distributions
         return logprobs, everything
 
     def _penalised_rewards(self, batch: TokenBatch, reference: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,29 +128,33 @@ class PPOTrainer:
         values = torch.zeros(len(batch))
         if self.critic is None:
             return values
-        for rows in microbatches(batch, range(len(batch.sequences))):
-            hidden = self._run(self.network, batch, rows).hidden if self.critic.network is None else None
-            places = np.concatenate([np.arange(batch.spans[row].start, batch.spans[row].stop) for row in rows])
-            values[torch.from_numpy(places)] = self.critic(batch, rows, self.policy.loaded.pad_id, hidden)
+        for packed in self._packs(batch, range(len(batch.sequences))):
+            hidden = self._run(self.network, packed).hidden if self.critic.network is None else None
+            values[packed.places] = self.critic(packed, hidden)
         return values
 
     def _minibatches(self, batch: TokenBatch, iteration: int, epoch: int) -> list[list[int]]:
+        """The rows in random order, cut so that each part has about as many copies as the others."""
         rng = np.random.default_rng(np.random.SeedSequence((*self.entropy, iteration, epoch)))
         order = rng.permutation(len(batch.sequences))
-        return [part.tolist() for part in np.array_split(order, self.config.ppo.minibatches) if len(part)]
+        counts = np.array([len(batch.copies[row]) for row in order])
+        middles = np.cumsum(counts) - counts / 2
+        parts = (middles * self.config.ppo.minibatches / counts.sum()).astype(int)
+        return [order[parts == part].tolist() for part in np.unique(parts)]
 
     def _step(self, batch: TokenBatch, rows: list[int], data: Targets) -> Metrics:
         """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch."""
-        ppo, kl, pad_id, critic = self.config.ppo, self.config.kl, self.policy.loaded.pad_id, self.critic
-        places = torch.cat([torch.arange(batch.spans[row].start, batch.spans[row].stop) for row in rows])
+        ppo, kl, critic = self.config.ppo, self.config.kl, self.critic
+        packs = list(self._packs(batch, rows))
+        places = torch.cat([packed.places for packed in packs])
         count = len(places)
         learned_count = max(int(data.learned[places].sum()), 1)
         penalised_count = max(int(data.penalised[places].sum()), 1)
         self._set_learning_rates()
         sums: dict[str, float] = dict.fromkeys(("policy_loss", "value_loss", "entropy", "kl", "clip_fraction"), 0.0)
-        for part in microbatches(batch, rows):
-            outputs = self._run(self.network, batch, part)
-            at = outputs.places
+        for packed in packs:
+            outputs = self._run(self.network, packed)
+            at = packed.places
             learned, penalised = data.learned[at], data.penalised[at]
             old, logprobs = batch.old_logprobs[at], outputs.logprobs
             surrogate = clipped_policy_loss(logprobs, old, data.advantages[at], ppo.clip_low, ppo.clip_high)
@@ -163,14 +163,14 @@ class PPOTrainer:
             loss = policy_loss - ppo.entropy * entropy
             if self.reference is not None and kl.placement == "loss":
                 if data.reference_all is not None:
-                    divergence = full_kl(outputs.distributions, data.reference_all[at])
+                    divergence = outputs.full_kl(data.reference_all[packed.slots])
                 else:
                     divergence = estimate_kl(logprobs, data.reference[at], kl.estimator)
                 penalty = (divergence * penalised).sum() / penalised_count
                 loss = loss + kl.coefficient * penalty
                 sums["kl"] += float(penalty.detach())
             if critic is not None:
-                values = critic(batch, part, pad_id, outputs.hidden)
+                values = critic(packed, outputs.hidden)
                 clip = self.config.critic.value_clip
                 error = clipped_value_loss(values, data.values[at], data.returns[at], clip).sum() / count
                 loss = loss + self.config.critic.loss_weight * error

@@ -6,7 +6,7 @@ import torch
 
 from lmmr1.agents.policy import PolicyAgent
 
-from .batching import make_batch, microbatches
+from .batching import make_batch, microbatches, pack_rows
 from .config import SFTConfig
 from .demonstrations import Demonstrations
 from .model import run_tokens
@@ -35,8 +35,9 @@ class SFTTrainer:
         self.optimizer.zero_grad()
         summed = 0.0
         for rows in microbatches(batch, range(len(batch.sequences))):
-            outputs = run_tokens(loaded.network, self.policy.sampler, batch, rows, loaded.pad_id, 1.0)
-            loss = -(outputs.logprobs * weights[outputs.places]).sum() / total
+            packed = pack_rows(batch, rows, loaded.pad_id)
+            outputs = run_tokens(loaded.network, self.policy.sampler, packed, 1.0)
+            loss = -(outputs.logprobs * weights[packed.places]).sum() / total
             loss.backward()
             summed += float(loss.detach())
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)

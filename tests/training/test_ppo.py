@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import gymnasium as gym
@@ -119,6 +121,32 @@ def test_losses_do_not_depend_on_the_micro_batches(monkeypatch: pytest.MonkeyPat
         assert torch.allclose(a, b, atol=2e-4)
 
 
+@pytest.mark.parametrize("estimator", ["gae", "reinforce_baseline"])
+def test_rows_that_occur_twice_are_run_once_and_count_twice(estimator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for apart in (False, True):  # `apart`: as if no two rows were equal
+        loaded = random_tiny(2)
+        policy = PolicyAgent(loaded, Sampling(2))
+        kl = KLConfig(coefficient=0.1, placement="loss", estimator="full")
+        ppo = PPOConfig(estimator=estimator, learning_rate=1e-3, warmup=1, minibatches=1)
+        trainer = PPOTrainer(policy, stage(ppo=ppo, kl=kl), (0,))
+        episodes = collect(policy, 4, 0)
+        twins = [replace(episode, turns=list(episode.turns)) for episode in episodes[:3]]
+        episodes = [*episodes, *twins, *twins]
+        if apart:
+            numbers = map(str, count())
+            monkeypatch.setattr(batching.TokenSequence, "identity", lambda _, numbers=numbers: (next(numbers),))
+        batch = make_batch(episodes, policy)
+        assert (len(batch.sequences) == len(episodes)) == apart
+        assert int(batch.slots[-1]) == (len(batch) if apart else sum(len(s.predictors) for s in batch.sequences))
+        results.append((trainer.learn(episodes, 0), [p.detach().clone() for p in loaded.model.parameters()]))
+    (one, weights), (other, others) = results
+    for name in one:
+        assert one[name] == pytest.approx(other[name], rel=1e-3, abs=1e-5), name
+    for a, b in zip(weights, others, strict=True):
+        assert torch.allclose(a, b, atol=2e-4)
+
+
 def test_learning_twice_from_the_same_episodes_gives_the_same_weights() -> None:
     digests = []
     for _ in range(2):
@@ -138,12 +166,14 @@ def test_a_batch_of_turns_and_one_of_conversations_hold_the_same_tokens() -> Non
         seats = [Seat(pictures(5), "pictures", i, (i,), i) for i in range(2)]
         episodes = play(policy, seats, greedy=False, max_turns=5)
         batch = make_batch(episodes, policy)
-        assert len(batch.sequences) == rows
+        assert sum(len(starts) for starts in batch.copies) == rows
         replies = np.concatenate([turn.reply_ids for episode in episodes for turn in episode.turns])
         assert np.array_equal(batch.tokens.numpy(), replies)
         assert int(batch.turn_ends.sum()) == 10
-        for sequence, span in zip(batch.sequences, batch.spans, strict=True):
-            assert np.array_equal(sequence.ids[sequence.predictors + 1], batch.tokens[span].numpy())
+        for sequence, starts in zip(batch.sequences, batch.copies, strict=True):
+            for start in starts:
+                span = slice(start, start + len(sequence.predictors))
+                assert np.array_equal(sequence.ids[sequence.predictors + 1], batch.tokens[span].numpy())
 
 
 def test_answer_tokens_are_those_between_the_last_answer_tags() -> None:

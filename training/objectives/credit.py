@@ -27,7 +27,7 @@ class Targets:
         advantages: float32, whitened over the learned tokens, 0 elsewhere.
         returns, values: float32, for the critic; values as they were before learning.
         reference: float32, log-probabilities of the sampled ids under the reference.
-        reference_all: float32 (N, vocabulary), all of them, or None.
+        reference_all: float32 (different tokens, vocabulary), all of them by slot, or None.
         learned: bool, tokens that the policy loss is taken over.
         penalised: bool, tokens that pay for divergence.
     """

@@ -30,13 +30,3 @@ def estimate_kl(logprobs: Tensor, reference: Tensor, estimator: str) -> Tensor:
 def full_kl(distributions: Tensor, reference: Tensor) -> Tensor:
     """KL(policy || reference), (n,), of log-probabilities (n, vocabulary); banned ids (both near -1e9) add nothing."""
     return (distributions.exp() * (distributions - reference)).sum(-1)
-
-
-def token_kl(
-    estimator: str, logprobs: Tensor, distributions: Tensor, reference: Tensor, reference_all: Tensor | None
-) -> Tensor:
-    """Either of the above by name; `reference_all` (n, vocabulary) is needed for "full" only."""
-    if estimator == "full":
-        assert reference_all is not None
-        return full_kl(distributions, reference_all)
-    return estimate_kl(logprobs, reference, estimator)
