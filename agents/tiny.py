@@ -87,10 +87,15 @@ def build_image_processor() -> Qwen2VLImageProcessorPil:
     )
 
 
-def build_tiny(seed: int, tokenizer: Qwen2Tokenizer | None = None) -> Qwen2_5_VLForConditionalGeneration:
-    """The architecture with random weights drawn from `seed`; float32, about 0.5 million parameters."""
+def build_tiny(
+    seed: int, tokenizer: Qwen2Tokenizer | None = None, heads: int = 4
+) -> Qwen2_5_VLForConditionalGeneration:
+    """The architecture with random weights drawn from `seed`; float32, about 0.5 million parameters.
+
+    `heads` share the hidden size, so that their number changes no weight's shape.
+    """
     tokenizer = tokenizer or build_tokenizer()
-    hidden, heads = 96, 4
+    hidden = 96
     rotary_half = hidden // heads // 2
     ids = tokenizer.get_vocab()
     config = Qwen2_5_VLConfig(

@@ -8,12 +8,12 @@ the end count.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -23,12 +23,15 @@ from contest import finish, interleave, parse_arguments, print_rates, ratio
 
 from lmmr1.agents.engines.base import Request, Sampling
 from lmmr1.agents.engines.embedded import EmbeddedEngine
-from lmmr1.agents.models import LoadedModel, load_model
+from lmmr1.agents.models import LoadedModel, assemble, load_model
 from lmmr1.agents.networks.base import Rows
 from lmmr1.agents.networks.generic import GenericNetwork
 from lmmr1.agents.networks.qwen import QwenNetwork
+from lmmr1.agents.tiny import build_image_processor, build_tiny, build_tokenizer
 
 PROMPTS, SAMPLES, NEW_TOKENS = 8, 8, 48
+# Makes a contestant of a model, its requests and its end ids.
+Peer = Callable[[LoadedModel, list[Request], list[int]], Callable[[], float]]
 
 
 def make_requests(loaded: LoadedModel, images: bool, prompts: int, samples: int) -> list[Request]:
@@ -112,58 +115,70 @@ def main() -> None:
     """Run the contest and print it."""
     options = parse_arguments(__doc__ or "")
     torch.set_num_threads(1)
-    loaded = load_model("tiny")
     rounds = 4 if options.quick else 15
     figures: dict[str, float | None] = {}
-    with torch.no_grad():
-        # Flatter logits make the sampled text varied, so that the ragged lengths are too.
-        loaded.model.model.language_model.norm.weight *= 0.2
-    with TemporaryDirectory() as folder:
-        vllm_engine = start_vllm(loaded, Path(folder))
-        for images in (False, True):
-            requests = make_requests(loaded, images, PROMPTS, SAMPLES)
-            kind = "image" if images else "text"
-            figures[f"same_greedy_tokens_{kind}"] = float(same_greedy_tokens(loaded, requests))
-            # The last id is banned: nothing ends before its time.
-            for lengths, ends in (
-                ("equal", [loaded.network.vocabulary_size - 1]),
-                ("ragged", ragged_end_ids(loaded, requests)),
-            ):
-                contestants = {
-                    "embedded engine": generate_with_engine(loaded, requests, ends),
-                    "transformers generate": generate_with_transformers(loaded, requests, ends),
-                }
-                if vllm_engine is not None:
-                    from vllm_contestant import generate_with_vllm
-
-                    contestants["vLLM"] = generate_with_vllm(vllm_engine, loaded, requests, ends, NEW_TOKENS)
-                rates = interleave(contestants, rounds)
-                print_rates(f"{kind}, {lengths} lengths", rates, "useful tokens per CPU-second")
-                figures[f"vs_generate_{lengths}_{kind}"] = ratio(rates, "embedded engine", "transformers generate")
-                if vllm_engine is not None:
-                    figures[f"vs_vllm_{lengths}_{kind}"] = ratio(rates, "embedded engine", "vLLM")
-    for lengths in ("equal", "ragged"):
-        figures[f"vs_generate_{lengths}"] = worst(figures, f"vs_generate_{lengths}_")
-    figures["vs_vllm"] = worst(figures, "vs_vllm_")
+    loaded = load_flattened(heads=4)
+    for kind, requests in requests_by_kind(loaded).items():
+        figures[f"same_greedy_tokens_{kind}"] = float(same_greedy_tokens(loaded, requests))
+    contest(loaded, {"transformers generate": generate_with_transformers}, "vs_generate", rounds, figures)
+    if importlib.util.find_spec("vllm") is None:
+        print("vLLM is not installed here (make bench-peers builds an environment that has it): not measured")
+    else:
+        contest_with_vllm(rounds, figures)
+    for name in ("vs_generate_equal", "vs_generate_ragged", "vs_vllm"):
+        figures[name] = worst(figures, f"{name}_")
     finish(figures, options.json)
+
+
+def contest(
+    loaded: LoadedModel, peers: dict[str, Peer], key: str, rounds: int, figures: dict[str, float | None]
+) -> None:
+    """Play the engine against the peers, text and image, equal and ragged; `key` names the ratios to the first."""
+    for kind, requests in requests_by_kind(loaded).items():
+        # The last id is banned: nothing ends before its time.
+        endings = {"equal": [loaded.network.vocabulary_size - 1], "ragged": ragged_end_ids(loaded, requests)}
+        for lengths, ends in endings.items():
+            contestants = {"embedded engine": generate_with_engine(loaded, requests, ends)}
+            contestants |= {name: peer(loaded, requests, ends) for name, peer in peers.items()}
+            rates = interleave(contestants, rounds)
+            print_rates(f"{kind}, {lengths} lengths", rates, "useful tokens per CPU-second")
+            figures[f"{key}_{lengths}_{kind}"] = ratio(rates, "embedded engine", next(iter(peers)))
+
+
+def contest_with_vllm(rounds: int, figures: dict[str, float | None]) -> None:
+    """The same with vLLM, whose CPU kernels take no heads of 24: three heads of 32 over the same weights."""
+    from vllm_contestant import generate_with_vllm, start
+
+    print("three heads of 32 instead of four of 24, for vLLM:")
+    loaded = load_flattened(heads=3)
+    with TemporaryDirectory() as folder:
+        engine = start(loaded, Path(folder))
+        peers = {
+            "vLLM": functools.partial(generate_with_vllm, engine, NEW_TOKENS),
+            "transformers generate": generate_with_transformers,
+        }
+        contest(loaded, peers, "vs_vllm", rounds, figures)
+
+
+def load_flattened(heads: int) -> LoadedModel:
+    """The tiny model, with flatter logits: they make the sampled text varied, and so the ragged lengths too."""
+    tokenizer = build_tokenizer()
+    model = build_tiny(0, tokenizer, heads)
+    model.load_state_dict(load_model("tiny").model.state_dict())
+    with torch.no_grad():
+        model.model.language_model.norm.weight *= 0.2
+    return assemble(model.eval(), tokenizer, build_image_processor(), "tiny")
+
+
+def requests_by_kind(loaded: LoadedModel) -> dict[str, list[Request]]:
+    """The requests of both modalities."""
+    return {kind: make_requests(loaded, kind == "image", PROMPTS, SAMPLES) for kind in ("text", "image")}
 
 
 def worst(figures: dict[str, float | None], prefix: str) -> float | None:
     """The smallest of the ratios whose names begin with `prefix`; None where there is none."""
     values = [value for name, value in figures.items() if name.startswith(prefix) and value is not None]
     return min(values, default=None)
-
-
-def start_vllm(loaded: LoadedModel, folder: Path) -> Any:
-    """An in-process vLLM engine over the same weights, or None where it is not installed."""
-    if importlib.util.find_spec("vllm") is None:
-        print(
-            "vLLM is not installed here (make bench-peers builds an environment that has it): vs_vllm is not measured"
-        )
-        return None
-    from vllm_contestant import start
-
-    return start(loaded, folder)
 
 
 def ragged_end_ids(loaded: LoadedModel, requests: list[Request]) -> list[int]:

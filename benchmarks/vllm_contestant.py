@@ -37,7 +37,7 @@ def start(loaded: LoadedModel, folder: Path) -> LLM:
 
 
 def generate_with_vllm(
-    engine: LLM, loaded: LoadedModel, requests: list[Request], ends: list[int], new_tokens: int
+    engine: LLM, new_tokens: int, loaded: LoadedModel, requests: list[Request], ends: list[int]
 ) -> Callable[[], float]:
     """Sampling at temperature 1 with the log-probability of each sampled token kept."""
     mark = loaded.model.config.image_token_id
