@@ -166,7 +166,7 @@ def load_flattened(heads: int) -> LoadedModel:
     model = build_tiny(0, tokenizer, heads)
     model.load_state_dict(load_model("tiny").model.state_dict())
     with torch.no_grad():
-        model.model.language_model.norm.weight *= 0.2
+        model.model.language_model.norm.weight.mul_(0.2)
     return assemble(model.eval(), tokenizer, build_image_processor(), "tiny")
 
 

@@ -39,7 +39,11 @@ class PPOTrainer:
         self.network = policy.loaded.network
         self.parameters = [p for p in policy.loaded.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=config.ppo.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+            self.parameters,
+            lr=config.optimizer.learning_rate,
+            betas=config.optimizer.betas,
+            weight_decay=config.optimizer.weight_decay,
+            fused=True,
         )
         self.reference: Network | None = copy_network(self.network) if config.kl.coefficient > 0 else None
         self.critic: Critic | None = None
@@ -49,8 +53,8 @@ class PPOTrainer:
             self.critic_optimizer = torch.optim.AdamW(
                 self.critic.parameters(),
                 lr=config.critic.learning_rate,
-                betas=(0.9, 0.99),
-                weight_decay=0.0,
+                betas=config.optimizer.betas,
+                weight_decay=config.optimizer.weight_decay,
                 fused=True,
             )
         self.steps = 0
@@ -185,18 +189,18 @@ class PPOTrainer:
         return sums
 
     def _set_learning_rates(self) -> None:
-        ppo = self.config.ppo
+        ppo, shape = self.config.ppo, self.config.optimizer
         total = self.config.iterations * ppo.epochs * ppo.minibatches
-        peaks: list[tuple[torch.optim.Optimizer, float]] = [(self.optimizer, ppo.learning_rate)]
+        peaks: list[tuple[torch.optim.Optimizer, float]] = [(self.optimizer, shape.learning_rate)]
         if self.critic_optimizer is not None:
             peaks.append((self.critic_optimizer, self.config.critic.learning_rate))
         for optimizer, peak in peaks:
-            rate = learning_rate(peak, self.steps, total, ppo.warmup, ppo.schedule, ppo.final_fraction)
+            rate = learning_rate(peak, self.steps, total, shape.warmup, shape.schedule, shape.final_fraction)
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
     def _apply_gradients(self) -> float:
-        limit = self.config.ppo.max_grad_norm
+        limit = self.config.optimizer.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
         self.optimizer.step()
         self.optimizer.zero_grad()

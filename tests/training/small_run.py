@@ -37,7 +37,8 @@ stages:
       - {id: LMMR1/Geometry-v0, kwargs: {<<: *shapes, size: 84, style: slate}, chat: *brief}
       - {id: LMMR1/Reasoning-v0, kwargs: *shapes, chat: *brief}
     rollout: {groups: 4, group_size: 1, max_new_tokens: 24}
-    ppo: {estimator: gae, learning_rate: 1.0e-3, lam: 0.95}
+    ppo: {estimator: gae, lam: 0.95}
+    optimizer: {learning_rate: 1.0e-3}
     kl: {coefficient: 0.01, placement: reward, estimator: k1}
   game:
     kind: ppo
@@ -49,7 +50,8 @@ stages:
         kwargs: &sokoban {dim_room: [6, 6], num_boxes: 1, inner_walls: 0, max_steps: 6, tile_size: 14, split: train}
         chat: *brief
     rollout: {groups: 3, group_size: 2, max_new_tokens: 24, context: turn, max_turns: 4}
-    ppo: {learning_rate: 1.0e-3, epochs: 2, policy_tokens: answer, turn_gamma: 0.0}
+    optimizer: {learning_rate: 1.0e-3}
+    ppo: {epochs: 2, policy_tokens: answer, turn_gamma: 0.0}
     kl: {coefficient: 1.0, placement: loss, estimator: full, tokens: thought}
     freeze: [model.visual.*]
   copy:

@@ -1,6 +1,7 @@
 """Recipes: what they may say, and that every mistake is told in one line that names the key."""
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 
@@ -80,7 +81,11 @@ def test_the_first_difference_is_named_with_both_values():
     ("key", "value", "expected"),
     [
         ("seed", "7", lambda recipe: recipe.seed == 7),
-        ("stages.improve.ppo.learning_rate", "5e-4", lambda recipe: recipe.stages["improve"].ppo.learning_rate == 5e-4),
+        (
+            "stages.improve.optimizer.learning_rate",
+            "5e-4",
+            lambda recipe: recipe.stages["improve"].optimizer.learning_rate == 5e-4,
+        ),
         (
             "stages.improve.environments.1.id",
             "Acrobot-v1",
@@ -158,8 +163,12 @@ def test_overrides(key, value, expected):
             "5",
             r"stages\.improve\.ppo\.minibatches \(5\) must not exceed rollout\.groups \(4\)",
         ),
-        ("stages.improve.ppo.learning_rate", ".nan", r"stages\.improve\.ppo\.learning_rate must be above 0, not nan"),
-        ("stages.improve.ppo.final_fraction", "0.1", r"final_fraction 0\.1 has no effect on a constant schedule"),
+        (
+            "stages.improve.optimizer.learning_rate",
+            ".nan",
+            r"stages\.improve\.optimizer\.learning_rate must be above 0, not nan",
+        ),
+        ("stages.improve.optimizer.final_fraction", "0.1", r"final_fraction 0\.1 has no effect on a constant schedule"),
         ("stages.improve.rollout.max_new_tokens", "5000", r"max_new_tokens \(5000\) must be below max_context_tokens"),
         ("stages.improve.environments.0.weight", "0", r"stages\.improve\.environments\.0: .*weight must be"),
         ("stages.learn.sft.betas", "[0.9, 1.0]", r"stages\.learn\.sft\.betas must be two numbers"),
@@ -239,14 +248,12 @@ def test_shipped_recipes_are_described_in_a_line():
 
 
 def config_classes() -> list[type]:
-    return [
-        item for name, item in vars(config).items() if name.endswith("Config") and item.__module__ == config.__name__
-    ]
+    return [getattr(config, name) for name in config.__all__]
 
 
 @pytest.mark.parametrize("kind", config_classes())
 def test_every_setting_is_frozen_explained_and_few(kind: type):
-    source = Path(config.__file__).read_text(encoding="utf-8")
+    source = Path(inspect.getfile(kind)).read_text(encoding="utf-8")
     body = source[source.index(f"class {kind.__name__}:") :]
     assert dataclasses.is_dataclass(kind)
     fields = dataclasses.fields(kind)

@@ -19,7 +19,7 @@ from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.spaces import Utterance
 from lmmr1.training import batching
 from lmmr1.training.batching import answer_tokens, make_batch
-from lmmr1.training.config import CriticConfig, KLConfig, PPOConfig, RolloutConfig, StageConfig
+from lmmr1.training.config import CriticConfig, KLConfig, OptimizerConfig, PPOConfig, RolloutConfig, StageConfig
 from lmmr1.training.ppo import PPOTrainer
 
 from ..agents.models import random_tiny
@@ -56,7 +56,7 @@ def stage(**changes: Any) -> StageConfig:
         "iterations": 20,
         "environments": [EnvironmentConfig("FrozenLake-v1")],
         "rollout": RolloutConfig(groups=8, group_size=4, max_new_tokens=6),
-        "ppo": PPOConfig(learning_rate=2e-3, warmup=2),
+        "optimizer": OptimizerConfig(learning_rate=2e-3, warmup=2),
         "kl": KLConfig(coefficient=1e-3),
     }
     return StageConfig(**{**values, **changes})
@@ -88,9 +88,9 @@ def improvement(loaded: LoadedModel, config: StageConfig, turns: int) -> tuple[f
     "changes",
     [
         {},
-        {"ppo": PPOConfig(estimator="gae", learning_rate=2e-3, warmup=2)},
+        {"ppo": PPOConfig(estimator="gae")},
         {
-            "ppo": PPOConfig(estimator="gae", learning_rate=2e-3, warmup=2, lam=0.95),
+            "ppo": PPOConfig(estimator="gae", lam=0.95),
             "critic": CriticConfig(trunk="shared"),
         },
         {"kl": KLConfig(coefficient=1e-3, placement="reward", estimator="k1")},
@@ -110,7 +110,8 @@ def test_losses_do_not_depend_on_the_micro_batches(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr("lmmr1.training.batching.microbatches.__defaults__", (limit,))
         loaded = random_tiny(2)
         policy = PolicyAgent(loaded, Sampling(6))
-        config = stage(ppo=PPOConfig(estimator="gae", learning_rate=1e-3, warmup=1), kl=KLConfig(coefficient=0.1))
+        optimizer = OptimizerConfig(learning_rate=1e-3, warmup=1)
+        config = stage(ppo=PPOConfig(estimator="gae"), optimizer=optimizer, kl=KLConfig(coefficient=0.1))
         trainer = PPOTrainer(policy, config, (0,))
         metrics = trainer.learn(collect(policy, 2, 0), 0)
         results.append((metrics, [p.detach().clone() for p in loaded.model.parameters()]))
@@ -128,8 +129,9 @@ def test_rows_that_occur_twice_are_run_once_and_count_twice(estimator: Any, monk
         loaded = random_tiny(2)
         policy = PolicyAgent(loaded, Sampling(2))
         kl = KLConfig(coefficient=0.1, placement="loss", estimator="full")
-        ppo = PPOConfig(estimator=estimator, learning_rate=1e-3, warmup=1, minibatches=1)
-        trainer = PPOTrainer(policy, stage(ppo=ppo, kl=kl), (0,))
+        ppo = PPOConfig(estimator=estimator, minibatches=1)
+        optimizer = OptimizerConfig(learning_rate=1e-3, warmup=1)
+        trainer = PPOTrainer(policy, stage(ppo=ppo, optimizer=optimizer, kl=kl), (0,))
         episodes = collect(policy, 4, 0)
         twins = [replace(episode, turns=list(episode.turns)) for episode in episodes[:3]]
         episodes = [*episodes, *twins, *twins]

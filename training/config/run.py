@@ -1,0 +1,111 @@
+"""A stage and a whole run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lmmr1.envs.registry import EnvironmentConfig
+
+from .checks import at_least, one_of, plain_name, require
+from .evaluation import EvaluationConfig
+from .model import ModelConfig
+from .ppo import CriticConfig, KLConfig, OptimizerConfig, PPOConfig
+from .rollout import RolloutConfig
+from .sft import DemonstrationConfig, SFTConfig
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage of a run: supervised training ('sft') or reinforcement learning ('ppo') on a mix of environments."""
+
+    kind: Literal["ppo", "sft"]
+    """What the stage does."""
+    help: str
+    """One line: what this stage is for."""
+    iterations: int = 1
+    """Rounds of collecting and learning; an sft stage counts its steps in sft.steps and leaves this 1."""
+    environments: list[EnvironmentConfig] = field(default_factory=list)
+    """The environments that a ppo stage plays, in proportion to their weights."""
+    demonstrations: list[DemonstrationConfig] = field(default_factory=list)
+    """Whose replies an sft stage imitates, in proportion to the weights of the environments."""
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    """How episodes are collected."""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    """How the policy learns from them."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """How its weights follow the gradient."""
+    kl: KLConfig = field(default_factory=KLConfig)
+    """How it is kept near its start."""
+    critic: CriticConfig = field(default_factory=CriticConfig)
+    """The value function, for the estimator 'gae'."""
+    sft: SFTConfig | None = None
+    """How an sft stage learns."""
+    freeze: tuple[str, ...] = ()
+    """Parts that do not learn in this stage, besides model.freeze."""
+    start: str | None = None
+    """The earlier stage whose model this one starts from; none: it goes on with the model as it is."""
+
+    def __post_init__(self) -> None:
+        one_of("kind", self.kind, ("ppo", "sft"))
+        at_least("iterations", self.iterations, 1)
+        if self.kind == "sft":
+            require(self.sft is not None, "sft is missing: set its steps, batch_size and learning_rate")
+            require(bool(self.demonstrations), "demonstrations is empty: a stage of kind sft needs one at least")
+            require(not self.environments, "environments has no meaning in a stage of kind sft: set demonstrations")
+            require(self.iterations == 1, "iterations has no meaning in a stage of kind sft: set sft.steps")
+            return
+        require(bool(self.environments), "environments is empty: a stage of kind ppo needs one at least")
+        require(not self.demonstrations, "demonstrations has no meaning in a stage of kind ppo: set environments")
+        require(self.sft is None, "sft is set in a stage of kind ppo: remove it, or make it a stage of its own")
+        require(
+            self.ppo.estimator != "reinforce_baseline" or self.rollout.group_size > 1,
+            "rollout.group_size must be at least 2 for ppo.estimator reinforce_baseline: the baseline is its mean",
+        )
+        require(
+            self.ppo.minibatches <= self.rollout.groups,
+            f"ppo.minibatches ({self.ppo.minibatches}) must not exceed rollout.groups ({self.rollout.groups})",
+        )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run."""
+
+    name: str
+    """Short name, used for the run's folder."""
+    help: str
+    """One line: what the run shows, and what it costs."""
+    seed: int = 0
+    """Everything random in the run derives from it."""
+    threads: int = 1
+    """CPU threads of one torch operation; part of the recipe because results change in the last bit with it."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model that is trained."""
+    stages: dict[str, StageConfig] = field(default_factory=dict)
+    """The stages by name, run in the order written."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    """How the policy is judged."""
+    checkpoint_every: int = 10
+    """Save a checkpoint every so many iterations, and at the end of each stage; 0: only at the end of each stage."""
+    films: int = 3
+    """Films of episodes to record for the report, for each evaluation task that has pictures."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.name), "name must not be empty")
+        plain_name("name", self.name)
+        require(bool(self.stages), "stages is empty: a run needs at least one stage")
+        for index, (name, stage) in enumerate(self.stages.items()):
+            earlier = list(self.stages)[:index]
+            require(
+                stage.start is None or stage.start in earlier,
+                f"stages.{name}.start must name an earlier stage ({', '.join(earlier) or 'there is none'}), "
+                f"not {stage.start!r}",
+            )
+        for stage in self.stages:
+            plain_name("stages", stage)
+        require("start" not in self.stages, "stages: 'start' names the evaluation before the first stage")
+        require(self.seed < 2**63, f"seed must be below 2 to the power of 63, not {self.seed}")
+        at_least("threads", self.threads, 1)
+        for key in ("seed", "checkpoint_every", "films"):
+            at_least(key, vars(self)[key], 0)
