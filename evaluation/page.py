@@ -43,7 +43,7 @@ a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: un
   border-radius: 50%; background: var(--accent); color: #fff; text-align: center; line-height: 26px;
   font-size: 14px; }
 .stages strong { font-size: 17px; } .stages p { margin: 2px 0; }
-.scroll { overflow-x: auto; background: var(--panel); border: 1px solid var(--line); border-radius: 10px; }
+.scroll { overflow: auto hidden; background: var(--panel); border: 1px solid var(--line); border-radius: 10px; }
 table { border-collapse: collapse; width: 100%; margin-bottom: -1px; font-size: 15px; }
 th, td { text-align: left; padding: 8px 14px; border-bottom: 1px solid var(--line); vertical-align: top; }
 tbody tr:last-child > * { border-bottom: 0; }
@@ -56,7 +56,7 @@ thead th { font-size: 13.5px; color: var(--soft); font-weight: 600; white-space:
 .bar i, .bar b { position: absolute; }
 .bar i { left: 0; top: 0; height: 8px; background: #8bbbe0; border-radius: 2px; }
 .bar b { top: 3px; height: 2px; background: var(--ink); }
-.curves { padding: 14px; overflow-x: auto; }
+.curves { padding: 14px; overflow: auto hidden; }
 .curves img { width: 100%; min-width: 700px; height: auto; display: block; }
 .problem { display: grid; grid-template-columns: minmax(220px, 290px) 1fr 1fr; margin: 12px 0; overflow: hidden;
   break-inside: avoid; }

@@ -64,7 +64,6 @@ def summarise(episodes: list[Episode]) -> dict[str, float]:
     solved = {label: [episode.success is True for episode in played if episode.env_id == label] for label in labels}
     if labels:
         row["accuracy"] = float(np.mean([success for outcomes in solved.values() for success in outcomes]))
-    if len(labels) > 1:
-        for label, outcomes in solved.items():
-            row[f"accuracy/{label}"] = float(np.mean(outcomes))
+    for label, outcomes in solved.items():
+        row[f"accuracy/{label}"] = float(np.mean(outcomes))
     return row
