@@ -1,0 +1,69 @@
+"""A tree of rows says what the rows say, and its gradient is theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lmmr1.agents.models import load_model
+from lmmr1.agents.networks.base import PixelInput, Rows
+from lmmr1.agents.networks.branches import BranchedRows, run_branches
+from lmmr1.agents.networks.qwen import QwenNetwork
+
+from .models import random_tiny, save_family
+
+
+def rows_of(network: QwenNetwork, encoder: object, pictures: int) -> tuple[list, list, list[int]]:
+    """Three prompts, several replies to each, some of them with pictures in prompt and reply; ragged."""
+    rng = np.random.default_rng(3)
+    sequences, images, splits = [], [], []
+    for prompt in range(3):
+        shown: list[PixelInput] = []
+        head = rng.integers(30, 90, 5 + 3 * prompt)
+        if pictures:
+            shown.append(encoder(rng.integers(0, 256, (56, 84, 3), dtype=np.uint8)))  # type: ignore[operator]
+            head = np.concatenate([head, [network.image_token] * shown[0].num_tokens, head[:2]])
+        for reply in range(prompt + 1):
+            tail, pixels = rng.integers(30, 90, 1 + 4 * reply), list(shown)
+            if pictures > 1 and reply:
+                pixels.append(encoder(rng.integers(0, 256, (56, 56, 3), dtype=np.uint8)))  # type: ignore[operator]
+                tail = np.concatenate([tail, [network.image_token] * pixels[-1].num_tokens, tail[:3]])
+            sequences.append(np.concatenate([head, tail]).astype(np.int32))
+            images.append(pixels)
+            splits.append(len(head))
+    return sequences, images, splits
+
+
+@pytest.mark.parametrize("pictures", [0, 1, 2])
+@pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl"])
+def test_branches_equal_rows_and_so_do_their_gradients(family: str, pictures: int, tmp_path) -> None:
+    if family == "tiny":
+        loaded = random_tiny(1)
+    else:
+        save_family(family, tmp_path)
+        loaded = load_model(str(tmp_path))
+    network = loaded.network
+    assert isinstance(network, QwenNetwork)
+    sequences, images, splits = rows_of(network, loaded.images, pictures)
+    branched = BranchedRows.pack(network, sequences, images, splits, loaded.pad_id)
+    assert len(branched.beginnings.ids) == 3
+    assert branched.owners.tolist() == [0, 1, 1, 2, 2, 2]
+    rows = torch.cat([torch.full((len(ids),), row) for row, ids in enumerate(sequences)])
+    columns = torch.cat([torch.arange(len(ids)) for ids in sequences])
+    weight = torch.randn(len(rows), network.hidden_size, generator=torch.Generator().manual_seed(0))
+    results = []
+    for tree in (True, False):
+        network.model.zero_grad()
+        if tree:
+            hidden = run_branches(network, branched)[branched.places(rows, columns)]
+        else:
+            hidden = network.hidden(Rows.pack(sequences, images, loaded.pad_id))[rows, columns]
+        (hidden * weight).sum().backward()
+        gradients = [p.grad.clone() for p in network.model.parameters() if p.grad is not None]
+        results.append((hidden.detach(), gradients))
+    (one, gradients), (other, others) = results
+    assert torch.allclose(one, other, atol=1e-5)
+    assert len(gradients) == len(others)
+    for a, b in zip(gradients, others, strict=True):
+        assert torch.allclose(a, b, atol=2e-4, rtol=1e-3)
