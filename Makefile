@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint types docs bench bench-peers clean
 
-BENCHMARKS := rollout
+BENCHMARKS := rollout long_horizon harness
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
@@ -55,7 +55,7 @@ docs: $(INSTALLED)
 bench: $(INSTALLED)
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick || exit 1; done
 
-# vLLM wants other versions than the rest: it lives in an environment of its own, and is measured there.
+# vLLM and TRL want other versions than the rest: each lives in an environment of its own, and is measured there.
 # torchvision (a CUDA build) cannot be imported beside a CPU torch until two of its operators are defined.
 bench-peers:
 	test -x .venv-vllm/bin/pip || $(PYTHON) -m venv .venv-vllm
@@ -65,7 +65,13 @@ bench-peers:
 	echo "import torchvision_operators" > "$$(.venv-vllm/bin/python -c 'import site; print(site.getsitepackages()[0])')/torchvision_operators.pth"
 	.venv-vllm/bin/pip install --quiet --no-deps -e .
 	.venv-vllm/bin/python benchmarks/rollout.py --quick
+	test -x .venv-trl/bin/pip || $(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/pip install --quiet $(TORCH) trl==1.16.0 transformers==5.23.0 torchvision==0.28.0 gymnasium pillow av matplotlib pydantic pyyaml rich tensorboard
+	cp benchmarks/torchvision_operators.py "$$(.venv-trl/bin/python -c 'import site; print(site.getsitepackages()[0])')"
+	echo "import torchvision_operators" > "$$(.venv-trl/bin/python -c 'import site; print(site.getsitepackages()[0])')/torchvision_operators.pth"
+	.venv-trl/bin/pip install --quiet --no-deps -e .
+	.venv-trl/bin/python benchmarks/harness.py --quick
 
 clean:
-	rm -rf .venv .venv-vllm build dist site src/*.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm .venv-trl build dist site src/*.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

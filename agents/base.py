@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from lmmr1.envs.chat import ChatEnv
+from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Message
 
 from .episode import Turn
+
+if TYPE_CHECKING:  # players without a model need no torch
+    from .engines.prefix import Prefix
+    from .networks.base import PixelInput
 
 
 @dataclass
@@ -19,18 +24,33 @@ class Conversation:
     """A conversation that waits for the agent's reply.
 
     Attributes:
-        env: the world; only players that stand for a person or an expert may look into it.
+        world: the environment; None where it lives in another process.
         messages: everything said so far, the agent's own replies included.
         new_messages: the messages since its last reply.
         turns: the turns so far.
         key: entropy of this episode's random streams.
+        prefix: what the agent's engine keeps of the ids so far; goes with the conversation.
+        pixels: for each of the first turns, the images that it showed as the agent's model reads them.
     """
 
-    env: ChatEnv
+    world: ChatEnv | None
     messages: list[Message]
     new_messages: list[Message]
     key: tuple[int, ...]
     turns: list[Turn] = field(default_factory=list)
+    prefix: Prefix | None = None
+    pixels: list[list[PixelInput]] = field(default_factory=list)
+
+    @property
+    def env(self) -> ChatEnv:
+        """The environment; only players that stand for a person or an expert may look into it.
+
+        Raises:
+            UserError: it lives in another process.
+        """
+        if self.world is None:
+            raise UserError("this player looks into the environment, which is in a worker process: set workers to 0")
+        return self.world
 
 
 @dataclass(frozen=True)
@@ -53,7 +73,7 @@ class Agent(Protocol):
 
     Attributes:
         name: for tables and films.
-        context: "conversation" or "turn", see `Episode`.
+        context: what it sees at each turn, as the word for a `Context`: "conversation", "turn" or "window:3:1".
     """
 
     name: str

@@ -36,7 +36,7 @@ class Turn:
         thought, answer, actions, well_formed: what the reply format read in it and which native actions ran.
         reward: of this turn; `reward_parts` add up to it.
         prompt_ids: int32 (p,), the ids that this turn put before the reply, image tokens expanded; empty for agents
-            without tokens. In a "turn" context it is the whole prompt, in a "conversation" only what was added.
+            without tokens. In a "conversation" context only what was added, in others the whole prompt.
         reply_ids: int32 (n,), as sampled.
         logprobs: float32 (n,), of `reply_ids` under the distribution that they were sampled from.
     """
@@ -62,7 +62,8 @@ class Episode:
         env_id: the environment's id, or the name that a task gave it.
         key: entropy that reproduces it: (seed, stream, index).
         group: episodes of one group started from the same environment seed.
-        context: "conversation" (every turn continues the ids before) or "turn" (each turn is a sequence of its own).
+        context: the word for the `Context` it was played with. In a "conversation" every turn continues the ids before;
+            in a "turn" or a "window:TURNS:IMAGES" each turn is a sequence of its own.
         turns: in order.
         final_messages: what was shown after the last reply.
         stop_reason: why it ended.

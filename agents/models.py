@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from .hub import locate_model
 from .images import ImageEncoder
 from .networks.base import Network
 from .networks.generic import GenericNetwork
+from .networks.lora import Adapter, add_adapter, merged_state, save_adapter
 from .networks.qwen import FUSED_MODEL_TYPES, QwenNetwork
 from .tiny import TINY_FOLDER, build_image_processor, build_tiny, build_tokenizer
 
@@ -49,6 +50,7 @@ class LoadedModel:
         banned_ids: ids that a policy must never sample: image and vision tokens, starts of messages, padding.
         pad_id: the id that fills rows.
         source: where it was loaded from.
+        adapter: the shape of the adapter that the model was given, or None.
     """
 
     network: Network
@@ -58,6 +60,7 @@ class LoadedModel:
     banned_ids: tuple[int, ...]
     pad_id: int
     source: str
+    adapter: Adapter | None = None
 
     @property
     def model(self) -> PreTrainedModel:
@@ -65,14 +68,29 @@ class LoadedModel:
         return self.network.model
 
     def save(self, folder: Path) -> None:
-        """Write a folder that `transformers` alone loads: weights (safetensors), config, tokenizer, image processor."""
-        self.model.save_pretrained(folder)
-        for weights in folder.glob("*.safetensors"):
+        """Write a folder that `transformers` alone loads: weights (safetensors), config, tokenizer, image processor.
+
+        An adapter is part of the weights, and stands by itself in the folder's `adapter` as peft reads it.
+        """
+        self.model.save_pretrained(folder, state_dict=None if self.adapter is None else merged_state(self.model))
+        if self.adapter is not None:
+            save_adapter(self.model, self.adapter, self.source, folder / "adapter")
+        for weights in folder.rglob("*.safetensors"):
             # These are written for their owner alone; who may read the folder may read all of it.
             shutil.copymode(folder / "config.json", weights)
         self.tokenizer.save_pretrained(folder)
         if self.images is not None:
             self.images.processor.save_pretrained(folder)
+
+
+def with_adapter(loaded: LoadedModel, adapter: Adapter, seed: int) -> LoadedModel:
+    """The model with an adapter in it, which alone can learn from now on; the module itself is changed.
+
+    Raises:
+        UserError: a target of the adapter names no layer.
+    """
+    add_adapter(loaded.model, adapter, seed)
+    return replace(loaded, adapter=adapter)
 
 
 def load_model(

@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lmmr1.envs.messages import message_images
+
 from .base import AgentReply, Conversation
+from .context import Context
 from .engines.base import Engine, Request, Sampling
-from .engines.embedded import EmbeddedEngine
+from .engines.embedded import PREFIX_BYTES, EmbeddedEngine
 from .engines.generic import GenericEngine
 from .engines.sampler import Sampler
+from .engines.stopping import StopStrings
 from .models import LoadedModel, load_model
 from .networks.base import PixelInput
 from .networks.generic import GenericNetwork
@@ -27,11 +31,15 @@ class PolicyAgent:
     Args:
         loaded: the model.
         sampling: how to sample; `greedy` is chosen in each call.
-        context: "conversation" (each turn continues all ids before it) or "turn" (only system message and present
-            observation).
+        context: what it sees at each turn, as the word for a `Context`: "conversation" (each turn continues all ids
+            before it), "turn" (only system message and present observation) or "window:TURNS:IMAGES".
         max_context_tokens: a prompt that leaves no room for a full reply under this ends the episode as truncated.
         slots: how many sequences decode side by side.
         name: for tables and films.
+        prefix_bytes: the memory for what the embedded engine keeps of conversations between their turns.
+
+    Raises:
+        UserError: an unknown context.
     """
 
     def __init__(
@@ -42,11 +50,13 @@ class PolicyAgent:
         max_context_tokens: int = 4096,
         slots: int = 256,
         name: str = "policy",
+        prefix_bytes: int = PREFIX_BYTES,
     ) -> None:
+        Context.parse(context)
         self.loaded, self.sampling, self.context, self.name = loaded, sampling, context, name
-        self.max_context_tokens, self.slots = max_context_tokens, slots
+        self.max_context_tokens, self.slots, self.prefix_bytes = max_context_tokens, slots, prefix_bytes
         self.template = Template(loaded)
-        self.engine: Engine = make_engine(loaded, slots)
+        self.engine: Engine = make_engine(loaded, slots, prefix_bytes)
         self.sampler = Sampler(loaded.network.vocabulary_size, loaded.banned_ids, loaded.model.device)
 
     @classmethod
@@ -57,7 +67,8 @@ class PolicyAgent:
     def variant(self, context: str, max_new_tokens: int, name: str | None = None) -> PolicyAgent:
         """The same weights, spoken with in another way."""
         sampling = replace(self.sampling, max_new_tokens=max_new_tokens)
-        return PolicyAgent(self.loaded, sampling, context, self.max_context_tokens, self.slots, name or self.name)
+        limits = (self.max_context_tokens, self.slots)
+        return PolicyAgent(self.loaded, sampling, context, *limits, name or self.name, self.prefix_bytes)
 
     def save_pretrained(self, folder: Path) -> None:
         """Write a model folder that `from_pretrained` and `transformers` read."""
@@ -68,23 +79,20 @@ class PolicyAgent:
         prompts = [self.prompt(conversation) for conversation in conversations]
         limit = self.max_context_tokens - self.sampling.max_new_tokens
         fitting = [index for index, (ids, _, _) in enumerate(prompts) if len(ids) <= limit]
-        requests = [
-            Request(prompts[i][0], tuple(prompts[i][2]), (*conversations[i].key, len(conversations[i].turns)))
-            for i in fitting
-        ]
+        requests = [self._request(conversations[i], prompts[i][0], prompts[i][2]) for i in fitting]
         completions = self.engine.generate(requests, replace(self.sampling, greedy=greedy))
         replies = [AgentReply("", overflow=True)] * len(conversations)
         for index, completion in zip(fitting, completions, strict=True):
+            conversations[index].prefix = completion.prefix
             text = self.template.decode(completion.ids)
             replies[index] = AgentReply(text, prompts[index][1], completion.ids, completion.logprobs)
         return replies
 
     def prompt(self, conversation: Conversation) -> tuple[np.ndarray, np.ndarray, list[PixelInput]]:
-        """All ids before the reply, the ids that this turn adds, and all images of the former."""
-        if self.context == "turn":
-            system = [message for message in conversation.messages if message["role"] == "system"]
-            latest = [message for message in conversation.new_messages if message["role"] != "system"]
-            ids, images = self.template.first([*system, *latest])
+        """All ids before the reply, the ids that this turn adds (see `Turn`), and all images of the former."""
+        context = Context.parse(self.context)
+        if not context.keeps_history:
+            ids, images = self.template.window(context, conversation.turns, conversation.new_messages)
             return ids, ids, images
         if not conversation.turns:
             ids, images = self.template.first(conversation.new_messages)
@@ -94,12 +102,20 @@ class PolicyAgent:
         past = [part for turn in conversation.turns for part in (turn.prompt_ids, turn.reply_ids)]
         return np.concatenate([*past, added]), added, [*self._past_images(conversation), *images]
 
+    def _request(self, conversation: Conversation, ids: np.ndarray, images: list[PixelInput]) -> Request:
+        turn = len(conversation.turns)
+        keep = Context.parse(self.context).grows(turn)
+        return Request(ids, tuple(images), (*conversation.key, turn), conversation.prefix, keep)
+
     def _past_images(self, conversation: Conversation) -> list[PixelInput]:
         encoder = self.loaded.images
         if encoder is None:
             return []
-        shown = [part for turn in conversation.turns for message in turn.messages for part in message["content"]]
-        return [encoder(part["image"]) for part in shown if part["type"] == "image"]
+        # Finding out which image it is takes as long as reading all of it: done once for each turn.
+        for turn in conversation.turns[len(conversation.pixels) :]:
+            shown = [image for message in turn.messages for image in message_images(message)]
+            conversation.pixels.append([encoder(image) for image in shown])
+        return [image for images in conversation.pixels for image in images]
 
 
 def use_threads(count: int) -> None:
@@ -107,9 +123,11 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def make_engine(loaded: LoadedModel, slots: int) -> Engine:
+def make_engine(loaded: LoadedModel, slots: int, prefix_bytes: int = PREFIX_BYTES) -> Engine:
     """The engine for a loaded model: the embedded one where its network is fused."""
+    ids = (loaded.banned_ids, loaded.end_ids, loaded.pad_id)
+    stop_strings = StopStrings(loaded.tokenizer, loaded.network.vocabulary_size)
     if isinstance(loaded.network, QwenNetwork):
-        return EmbeddedEngine(loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id, slots)
+        return EmbeddedEngine(loaded.network, *ids, slots, stop_strings, prefix_bytes)
     assert isinstance(loaded.network, GenericNetwork)
-    return GenericEngine(loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id, slots)
+    return GenericEngine(loaded.network, *ids, slots, stop_strings)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmr1.envs.chat import ChatEnv
+from lmmr1.envs.isolation.local import LocalEnv
+from lmmr1.envs.isolation.outcomes import Fault, Outcome
+from lmmr1.envs.isolation.pool import IsolatedEnv, Place, reset_all, step_all
 from lmmr1.envs.messages import Message, StopReason, assistant
-from lmmr1.envs.reply import Reply
 
 from .base import Agent, AgentReply, Conversation
 from .episode import Episode, Turn
+from .incidents import Incident, RolloutLog
 
 # What is drawn for one purpose never shares a random number with another.
 TRAINING_STREAM, EVALUATION_STREAM, SHUFFLING_STREAM, DEMONSTRATION_STREAM = 0, 1, 3, 9
@@ -26,14 +29,14 @@ class Seat:
     """Where one episode will be played.
 
     Attributes:
-        env: its environment.
+        env: its environment, in this process or in a worker's.
         label: what the episode is filed under.
         env_seed: seed of the reset; seats of one group share it.
         key: entropy of the sampling.
         group: the group's number.
     """
 
-    env: ChatEnv
+    env: Place
     label: str
     env_seed: int
     key: tuple[int, ...]
@@ -96,75 +99,113 @@ def environment_id(env: ChatEnv) -> str:
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
-def play(agent: Agent, seats: Sequence[Seat], *, greedy: bool, max_turns: int | None = None) -> list[Episode]:
+def play(
+    agent: Agent,
+    seats: Sequence[Seat],
+    *,
+    greedy: bool,
+    max_turns: int | None = None,
+    retries: int = 0,
+    log: RolloutLog | None = None,
+) -> list[Episode]:
     """Play one episode in every seat, all in step, so that the agent always answers a full batch.
 
-    An environment that raises costs its own episode (`failure`), not the others. Without `max_turns` an episode is
-    stopped after `MOST_TURNS`: a reply that no environment understands takes no step, so its step limit alone would
-    never come.
+    An environment that crashes, hangs (in a worker process) or returns garbage costs its own episode (`failure`), not
+    the others. Without `max_turns` an episode is stopped after `MOST_TURNS`: a reply that no environment understands
+    takes no step, so its step limit alone would never come.
+
+    Args:
+        agent: who acts.
+        seats: where.
+        greedy: whether a policy takes its most likely token.
+        max_turns: an episode is truncated after so many replies.
+        retries: how often an episode that failed begins again, with the same seed and the same entropy.
+        log: takes every fault, those that were made good by a retry too, and how long the environments took.
     """
     limit = MOST_TURNS if max_turns is None else max_turns
+    log = RolloutLog() if log is None else log
     episodes = [Episode(seat.label, seat.key, seat.group, agent.context) for seat in seats]
     conversations: dict[int, Conversation] = {}
-    for index, seat in enumerate(seats):
-        try:
-            messages, _ = seat.env.reset(seed=seat.env_seed)
-        except Exception as error:
-            _fail(episodes[index], error)
-        else:
-            conversations[index] = Conversation(seat.env, list(messages), list(messages), seat.key)
+    attempts = [0] * len(seats)
+
+    def fail(index: int, fault: Fault, turn: int) -> bool:
+        """Note a fault; whether the episode may begin again."""
+        seat, again = seats[index], attempts[index] < retries
+        log.note_fault(Incident(seat.label, seat.env_seed, turn, fault.kind, fault.error, attempts[index], not again))
+        attempts[index] += 1
+        episodes[index].stop_reason, episodes[index].failure = StopReason.FAILED, fault.error
+        return again
+
+    def begin(indices: Sequence[int]) -> None:
+        while indices:
+            openings = reset_all([(seats[index].env, seats[index].env_seed) for index in indices])
+            failed = []
+            for index, opening in zip(indices, openings, strict=True):
+                seat = seats[index]
+                log.note_call(seat.label, seat.env_seed, 0, opening.seconds)
+                episodes[index] = Episode(seat.label, seat.key, seat.group, agent.context)
+                if isinstance(opening, Fault):
+                    failed += [index] if fail(index, opening, 0) else []
+                    continue
+                world = seat.env.env if isinstance(seat.env, LocalEnv) else seat.env
+                messages = opening.messages
+                conversations[index] = Conversation(
+                    None if isinstance(world, IsolatedEnv) else world, list(messages), list(messages), seat.key
+                )
+            indices = failed
+
+    begin(range(len(seats)))
     while conversations:
-        waiting = list(conversations)
-        replies = agent.act([conversations[index] for index in waiting], greedy=greedy)
-        for index, reply in zip(waiting, replies, strict=True):
-            if not _take_turn(conversations[index], episodes[index], reply, limit):
+        waiting = sorted(conversations)
+        replies = dict(zip(waiting, agent.act([conversations[index] for index in waiting], greedy=greedy), strict=True))
+        for index in [index for index in waiting if replies[index].overflow]:
+            episodes[index].stop_reason = StopReason.CONTEXT_LIMIT
+            episodes[index].final_messages = conversations.pop(index).new_messages
+        speaking = [index for index in waiting if index in conversations]
+        outcomes = step_all([(seats[index].env, replies[index].text) for index in speaking])
+        failed = []
+        for index, outcome in zip(speaking, outcomes, strict=True):
+            turn, seat = len(episodes[index].turns) + 1, seats[index]
+            log.note_call(seat.label, seat.env_seed, turn, outcome.seconds)
+            if isinstance(outcome, Fault):
                 del conversations[index]
+                failed += [index] if fail(index, outcome, turn) else []
+            elif not _take_turn(conversations[index], episodes[index], replies[index], outcome, limit):
+                del conversations[index]
+        begin(failed)
     return episodes
 
 
-def _take_turn(conversation: Conversation, episode: Episode, reply: AgentReply, max_turns: int) -> bool:
-    """Give a reply to its environment and note what came of it; whether the episode goes on."""
-    if reply.overflow:
-        episode.stop_reason = StopReason.CONTEXT_LIMIT
-        episode.final_messages = conversation.new_messages
-        return False
-    try:
-        messages, reward, _, _, info = conversation.env.step(reply.text)
-    except Exception as error:
-        _fail(episode, error)
-        return False
-    parsed: Reply = info["reply"]
+def _take_turn(
+    conversation: Conversation, episode: Episode, reply: AgentReply, outcome: Outcome, max_turns: int
+) -> bool:
+    """Note what came of a reply; whether the episode goes on."""
     turn = Turn(
         messages=conversation.new_messages,
         text=reply.text,
-        thought=parsed.thought,
-        answer=parsed.answer,
-        actions=list(info["actions"]),
-        well_formed=parsed.well_formed,
-        reward=float(reward),
-        reward_parts=dict(info["reward_parts"]),
+        thought=outcome.reply.thought,
+        answer=outcome.reply.answer,
+        actions=outcome.actions,
+        well_formed=outcome.reply.well_formed,
+        reward=outcome.reward,
+        reward_parts=outcome.reward_parts,
         prompt_ids=reply.prompt_ids,
         reply_ids=reply.reply_ids,
         logprobs=reply.logprobs,
     )
     conversation.turns.append(turn)
     episode.turns.append(turn)
-    episode.success = info["success"]
-    reason: StopReason | None = info["stop_reason"]
+    episode.success = outcome.success
+    reason = outcome.stop_reason
     if reason is None and len(episode.turns) >= max_turns:
         reason = StopReason.TURN_LIMIT
     if reason is not None:
-        episode.stop_reason, episode.final_messages = reason, list(messages)
+        episode.stop_reason, episode.final_messages = reason, outcome.messages
         return False
-    _continue(conversation, reply.text, list(messages))
+    _continue(conversation, reply.text, outcome.messages)
     return True
 
 
 def _continue(conversation: Conversation, text: str, messages: list[Message]) -> None:
     conversation.messages += [assistant(text), *messages]
     conversation.new_messages = messages
-
-
-def _fail(episode: Episode, error: Exception) -> None:
-    episode.stop_reason = StopReason.FAILED
-    episode.failure = f"{type(error).__name__}: {error}"

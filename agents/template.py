@@ -6,19 +6,27 @@ what stands between them. That is what makes a conversation token-exact: every p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.messages import Message, message_images
+from lmmr1.envs.messages import Message, Part, message_images, text_part
 
+from .context import Context
+from .episode import Turn
 from .models import LoadedModel
 from .networks.base import PixelInput
 
 IMAGE_MARK = "<|image_pad|>"
 _REPLY_MARK = "reply goes here"
+# Stands where an image was that the context shows no longer.
+HIDDEN_IMAGE = "[image]"
+_MOST_TEXTS = 50_000
+
+# Messages without their images: role and parts, None for an image.
+_Shape = tuple[tuple[str, tuple[str | None, ...]], ...]
 
 
 class Template:
@@ -30,7 +38,7 @@ class Template:
         end_text = self.tokenizer.decode([loaded.end_ids[0]])
         assert isinstance(end_text, str)
         self.end_text = end_text
-        self._texts: dict[str, list[int]] = {}
+        self._texts: dict[tuple[str, _Shape], list[int]] = {}
 
     def first(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[PixelInput]]:
         """The prompt that opens a conversation.
@@ -38,7 +46,7 @@ class Template:
         Returns:
             int32 (length,) ids with image tokens expanded, and the images in order.
         """
-        return self._encode(self._render(messages, generation_prompt=True), messages)
+        return self._encode("", messages, lambda: self._render(messages, generation_prompt=True))
 
     def following(self, messages: Sequence[Message], reply_ended: bool) -> tuple[np.ndarray, list[PixelInput]]:
         """What a later turn adds after the ids of the reply before it.
@@ -48,12 +56,49 @@ class Template:
             reply_ended: whether the reply's ids close with an end token; where they do not (it ran out of tokens), one
                 is added.
         """
-        before = [self._text_message("user", "?"), self._text_message("assistant", _REPLY_MARK)]
-        rendered = self._render([*before, *messages], generation_prompt=True)
-        added = rendered.split(_REPLY_MARK, 1)[1]
-        if reply_ended and added.startswith(self.end_text):
-            added = added[len(self.end_text) :]
-        return self._encode(added, messages)
+
+        def render() -> str:
+            before = [self._text_message("user", "?"), self._text_message("assistant", _REPLY_MARK)]
+            rendered = self._render([*before, *messages], generation_prompt=True)
+            added = rendered.split(_REPLY_MARK, 1)[1]
+            return added.removeprefix(self.end_text) if reply_ended else added
+
+        return self._encode("ended" if reply_ended else "cut", messages, render)
+
+    def window(
+        self, context: Context, turns: Sequence[Turn], messages: Sequence[Message]
+    ) -> tuple[np.ndarray, list[PixelInput]]:
+        """The prompt of a turn that shows only some of what came before.
+
+        The system messages, then the turns that `context` shows, their replies as the ids that were sampled, then the
+        new messages.
+
+        Args:
+            context: which turns, and which of them with their images.
+            turns: all turns so far.
+            messages: the new messages.
+
+        Returns:
+            int32 (length,) ids with image tokens expanded, and the images in order.
+        """
+        said = [*(turn.messages for turn in turns), messages]
+        system = [message for part in said for message in part if message["role"] == "system"]
+        shown, pictured = context.shown(len(turns)), context.pictured(len(turns))
+        parts: list[np.ndarray] = []
+        images: list[PixelInput] = []
+        for index in shown:
+            new = [message for message in said[index] if message["role"] != "system"]
+            if index not in pictured:
+                new = [_without_images(message) for message in new]
+            if index == shown.start:
+                ids, pixels = self.first([*system, *new])
+            else:
+                reply = turns[index - 1].reply_ids
+                parts.append(reply)
+                ids, pixels = self.following(new, int(reply[-1]) in self.loaded.end_ids)
+            parts.append(ids)
+            images += pixels
+        return np.concatenate(parts), images
 
     def decode(self, ids: np.ndarray) -> str:
         """The text of sampled ids, without the end token."""
@@ -91,13 +136,20 @@ class Template:
                 text = text.replace(token, token[0] + "\u200b" + token[1:])
         return text
 
-    def _encode(self, text: str, messages: Sequence[Message]) -> tuple[np.ndarray, list[PixelInput]]:
-        """Tokenize rendered text and expand each image mark to as many tokens as the image's features."""
-        if text not in self._texts:
-            if len(self._texts) > 50_000:
+    def _encode(
+        self, place: str, messages: Sequence[Message], render: Callable[[], str]
+    ) -> tuple[np.ndarray, list[PixelInput]]:
+        """Tokenize rendered text and expand each image mark to as many tokens as the image's features.
+
+        Worlds say the same again and again, and rendering costs more than decoding a small model: what the same
+        messages gave in the same `place` of a conversation is remembered.
+        """
+        key = place, _shape(messages)
+        if key not in self._texts:
+            if len(self._texts) > _MOST_TEXTS:
                 self._texts.clear()
-            self._texts[text] = self.tokenizer.encode(text, add_special_tokens=False)
-        ids = self._texts[text]
+            self._texts[key] = self.tokenizer.encode(render(), add_special_tokens=False)
+        ids = self._texts[key]
         encoder = self.loaded.images
         if encoder is None:
             return np.array(ids, np.int32), []
@@ -112,3 +164,15 @@ class Template:
                 f"the chat template of '{self.loaded.source}' wrote fewer image marks than there are images"
             )
         return np.array(expanded, np.int32), pixels
+
+
+def _shape(messages: Sequence[Message]) -> _Shape:
+    return tuple(
+        (message["role"], tuple(part["text"] if part["type"] == "text" else None for part in message["content"]))
+        for message in messages
+    )
+
+
+def _without_images(message: Message) -> Message:
+    parts: list[Part] = [text_part(HIDDEN_IMAGE) if part["type"] == "image" else part for part in message["content"]]
+    return {"role": message["role"], "content": parts}

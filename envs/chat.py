@@ -172,6 +172,10 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         task, names, terminated, truncated = 0.0, [], False, False
         for native_action, name in zip(orders.actions, orders.names, strict=True):
             observation, reward, terminated, truncated, native_info = self.env.step(native_action)
+            if terminated not in (True, False) or truncated not in (True, False):
+                raise TypeError(
+                    f"step() returned terminated={str(terminated):.40} and truncated={str(truncated):.40}, not bools"
+                )
             self._last_seen = observation, native_info
             task += float(reward)
             names.append(name)

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from lmmr1.agents.base import Agent
+from lmmr1.agents.context import Context
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.rollout import EVALUATION_STREAM, rollout
 from lmmr1.envs.chat import ChatEnv
@@ -30,7 +31,8 @@ class EvaluationTask:
         environment: the environment, its held-out split included.
         episodes: how many episodes are played in each mode.
         max_turns: turns after which an episode is stopped; None for as many as the environment allows.
-        context: "conversation" or "turn", see `Episode`; None leaves the agent's own.
+        context: "conversation", "turn" or "window"; None leaves the agent's own.
+        window_turns, window_images: the limits of a window, see `Context`.
     """
 
     name: str
@@ -39,6 +41,8 @@ class EvaluationTask:
     episodes: int = 192
     max_turns: int | None = None
     context: str | None = None
+    window_turns: int | None = None
+    window_images: int | None = None
 
 
 def evaluate(
@@ -96,7 +100,8 @@ def evaluate(
 
 def _play(agent: Agent, task: EvaluationTask, seed: int, mode: Mode, pool: list[ChatEnv]) -> list[Episode]:
     own_context = agent.context
-    agent.context = own_context if task.context is None else task.context
+    if task.context is not None:
+        agent.context = str(Context(task.context, task.window_turns, task.window_images))
     try:
         return rollout(
             agent,

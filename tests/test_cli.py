@@ -39,12 +39,13 @@ evaluation:
 @dataclass(frozen=True)
 class Sampling:
     max_new_tokens: int
+    stop: tuple[str, ...] = ()
 
 
 class Policy(ExpertPlayer):
     """Stands in for a model: always right."""
 
-    sampling = Sampling(7)
+    sampling, max_context_tokens = Sampling(7), 4096
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def trainer(
     """Put a trainer in the real one's place that only writes its files; returns what `resume` was at each call."""
     calls: list[bool] = []
 
-    def train(recipe, folder, evaluate, resume):
+    def train(recipe, folder, evaluate, resume, allow_changes=False):
         calls.append(resume)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")

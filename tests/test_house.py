@@ -32,6 +32,8 @@ HOMES = {
     "yaml": ("training/recipe.py", "evaluation/report.py"),
     "rich": ("training/records/metrics.py", "training/records/progress.py"),
     "tensorboard": ("training/records/board.py",),
+    "wandb": ("training/records/weights_and_biases.py",),
+    "peft": ("agents/networks/lora.py",),
     "math_verify": ("envs/rewards/",),
     "sympy": ("envs/rewards/",),
     "latex2sympy2_extended": ("envs/rewards/",),
@@ -44,7 +46,8 @@ HOMES = {
     "ray": ("training/distributed.py",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
-DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "vllm", "deepspeed", "ray", "tensorboard"}
+DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "vllm", "deepspeed", "ray"}
+DEFERRED |= {"tensorboard", "wandb", "peft"}
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

@@ -56,3 +56,11 @@ def test_the_example_of_three_seeds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "| sft_continued |" in done.stdout and "text greedy" in done.stdout
     assert (tmp_path / "all.json").is_file()
+
+
+def test_the_example_of_estimators() -> None:
+    options = ["--estimators", "grpo", "gae", "--seeds", "0", "--iterations", "1"]
+    command = [sys.executable, str(ROOT / "examples" / "estimators.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "| grpo |" in done.stdout and "| gae |" in done.stdout

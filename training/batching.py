@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmmr1.agents.context import Context
 from lmmr1.agents.episode import Episode, Turn
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
@@ -38,6 +39,15 @@ class TokenSequence:
     def identity(self) -> tuple[bytes, ...]:
         """Equal for two rows only if the network says the same of both."""
         return (self.ids.tobytes(), self.predictors.tobytes(), *(image.digest for image in self.images))
+
+    @property
+    def split(self) -> int:
+        """How many tokens the first prompt has: the beginning that other replies to it share."""
+        return int(self.predictors[0]) + 1
+
+    def beginning(self) -> tuple[bytes, ...]:
+        """Equal for two rows that begin with the same prompt; their images, if not the same, keep them apart."""
+        return (self.ids[: self.split].tobytes(), *(image.digest for image in self.images))
 
 
 @dataclass
@@ -117,9 +127,10 @@ def make_batch(episodes: Sequence[Episode], policy: PolicyAgent) -> TokenBatch:
 
 
 def episode_sequences(episode: Episode, policy: PolicyAgent) -> list[tuple[TokenSequence, list[tuple[int, Turn]]]]:
-    """The rows of an episode and the turns in each: one row for all turns, or one a turn in a "turn" context."""
+    """The rows of an episode and the turns in each: one row for all turns, or one a turn where history is dropped."""
     numbered = list(enumerate(episode.turns))
-    rows = [[pair] for pair in numbered] if episode.context == "turn" else [numbered]
+    context = Context.parse(episode.context)
+    rows = [numbered] if context.keeps_history else [[pair] for pair in numbered]
     result = []
     for turns in rows:
         parts: list[np.ndarray] = []
@@ -130,7 +141,8 @@ def episode_sequences(episode: Episode, policy: PolicyAgent) -> list[tuple[Token
             start = length + len(turn.prompt_ids)
             predictors.append(np.arange(start, start + len(turn.reply_ids)) - 1)
             length = start + len(turn.reply_ids)
-        images = tuple(pixel for _, turn in turns for pixel in turn_images(turn, policy))
+        pictured = context.pictured(turns[-1][0])
+        images = tuple(pixel for index in pictured for pixel in turn_images(episode.turns[index], policy))
         result.append((TokenSequence(np.concatenate(parts), images, np.concatenate(predictors)), turns))
     return result
 
@@ -158,16 +170,30 @@ def answer_tokens(turn: Turn, policy: PolicyAgent) -> np.ndarray:
     return (starts >= opened + len("<answer>")) & (ends <= closed)
 
 
-def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int = MICROBATCH_TOKENS) -> list[list[int]]:
-    """Split `rows` into lists of at most `limit` padded tokens each, rows of like length together."""
-    ordered = sorted(rows, key=lambda row: (len(batch.sequences[row].ids), row))
+def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int | None = None) -> list[list[int]]:
+    """Split `rows` into lists of at most `limit` (MICROBATCH_TOKENS) padded tokens each.
+
+    Rows that begin alike stay together, since they can share that beginning; beside them stand rows of like length.
+    """
+    limit = MICROBATCH_TOKENS if limit is None else limit
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    for row in rows:
+        groups.setdefault(batch.sequences[row].beginning(), []).append(row)
+    lengths = {row: len(batch.sequences[row].ids) for row in rows}
+    ordered = sorted(groups.values(), key=lambda group: (max(lengths[row] for row in group), group))
     chunks: list[list[int]] = []
-    for row in ordered:
-        length = len(batch.sequences[row].ids)
-        if chunks and length * (len(chunks[-1]) + 1) <= limit:
-            chunks[-1].append(row)
-        else:
-            chunks.append([row])
+    beginnings = split = ending = 0  # of the last chunk: how many, and how long at most
+    for group in ordered:
+        first = batch.sequences[group[0]].split
+        beginnings += 1
+        for row in sorted(group):
+            wider, longer = max(split, first), max(ending, lengths[row] - first)
+            if chunks and beginnings * wider + (len(chunks[-1]) + 1) * longer <= limit:
+                chunks[-1].append(row)
+                split, ending = wider, longer
+            else:
+                chunks.append([row])
+                beginnings, split, ending = 1, first, lengths[row] - first
     return chunks
 
 
@@ -177,6 +203,7 @@ class PackedRows:
 
     Attributes:
         rows: padded.
+        splits: how many tokens of each row are its first prompt.
         row_index, predictors: int64 (m,), row and position of each reply token's predictor.
         tokens: int64 (m,), the reply tokens.
         slots: int64 (m,), where they stand when every row is counted once.
@@ -185,6 +212,7 @@ class PackedRows:
     """
 
     rows: Rows
+    splits: Sequence[int]
     row_index: Tensor
     predictors: Tensor
     tokens: Tensor
@@ -211,4 +239,4 @@ def pack_rows(batch: TokenBatch, rows: Sequence[int], pad_id: int) -> PackedRows
         np.concatenate([np.tile(source, len(places)) for places, source in spreads]),
     )
     packed = Rows.pack([sequence.ids for sequence in sequences], [sequence.images for sequence in sequences], pad_id)
-    return PackedRows(packed, *map(torch.from_numpy, arrays))
+    return PackedRows(packed, [sequence.split for sequence in sequences], *map(torch.from_numpy, arrays))

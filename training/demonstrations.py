@@ -28,7 +28,7 @@ class Demonstrations:
     def __init__(self, configs: Sequence[DemonstrationConfig], policy: PolicyAgent, entropy: tuple[int, ...]) -> None:
         self.configs, self.entropy = list(configs), entropy
         self.experts = [
-            ExpertPlayer(c.thought_rate, c.skill, PolicyAgent(policy.loaded, policy.sampling, c.context))
+            ExpertPlayer(c.thought_rate, c.skill, PolicyAgent(policy.loaded, policy.sampling, c.context_word))
             for c in configs
         ]
         self.pools: list[list[ChatEnv]] = [[] for _ in configs]

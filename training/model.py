@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
 
 from lmmr1.agents.engines.sampler import Sampler
 from lmmr1.agents.networks.base import Network
+from lmmr1.agents.networks.branches import BranchedRows, run_branches
 from lmmr1.agents.networks.generic import GenericNetwork
+from lmmr1.agents.networks.lora import BaseNetwork, adapter_tensors, is_adapter
 from lmmr1.agents.networks.qwen import QwenNetwork
 from lmmr1.envs.errors import UserError
 
 from .batching import PackedRows
 from .objectives.kl import full_kl
+
+# Numbers that the logits of one chunk of tokens may hold (64 MB in float32). A vocabulary of 151,000 over a
+# micro-batch is far more: its log-probabilities are made chunk by chunk, and made again in the backward pass.
+LOGIT_LIMIT = 2**24
+# Share of the tokens that a tree of rows must save to be worth its more costly attention.
+LEAST_SAVED = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,22 +37,40 @@ class TokenOutputs:
     Attributes:
         source: int64 (n,), which of the m tokens each copy is.
         logprobs: float32 (n,), of the sampled ids at the sampling temperature.
-        distributions: float32 (m, vocabulary), all log-probabilities.
         hidden: (m, hidden), the states that predict the tokens.
+        head: hidden states to all their log-probabilities.
+        whole: float32 (m, vocabulary), all log-probabilities, or None where they are only ever made in chunks.
+        spread: float32 (m,), the entropies where `whole` is None.
     """
 
     source: Tensor
     logprobs: Tensor
-    distributions: Tensor
     hidden: Tensor
+    head: Callable[[Tensor], Tensor]
+    whole: Tensor | None
+    spread: Tensor | None = None
+
+    @property
+    def distributions(self) -> Tensor:
+        """float32 (m, vocabulary), all log-probabilities; made here, whole, where the forward pass went in chunks."""
+        return self.head(self.hidden) if self.whole is None else self.whole
 
     def entropies(self) -> Tensor:
         """float32 (n,) entropies of the distributions, in nats."""
-        return -(self.distributions.exp() * self.distributions).sum(-1)[self.source]
+        if self.whole is not None:
+            return -(self.whole.exp() * self.whole).sum(-1)[self.source]
+        assert self.spread is not None
+        return self.spread[self.source]
 
     def full_kl(self, reference: Tensor) -> Tensor:
         """float32 (n,) divergences of the distributions from `reference` (m, vocabulary)."""
-        return full_kl(self.distributions, reference)[self.source]
+        if self.whole is not None:
+            return full_kl(self.whole, reference)[self.source]
+
+        def divergence(hidden: Tensor, reference: Tensor) -> Tensor:
+            return full_kl(self.head(hidden), reference.to(hidden.device))
+
+        return in_chunks(divergence, chunk_length(reference.shape[-1]), self.hidden, reference)[self.source]
 
 
 def run_tokens(
@@ -51,12 +80,56 @@ def run_tokens(
     temperature: float,
     features: dict[bytes, Tensor] | None = None,
 ) -> TokenOutputs:
-    """Run some rows of a batch; only positions that predict a reply token reach the vocabulary."""
-    hidden = network.hidden(packed.rows, features)[packed.row_index, packed.predictors]
-    distributions = sampler.log_probabilities(network.logits(hidden), temperature)
-    logprobs = distributions.gather(-1, packed.tokens.to(hidden.device)[:, None])[:, 0]
-    source = packed.source.to(hidden.device)
-    return TokenOutputs(source, logprobs[source], distributions, hidden)
+    """Run some rows of a batch; only positions that predict a reply token reach the vocabulary.
+
+    Their logits exist whole only where tokens times vocabulary stay within `LOGIT_LIMIT`.
+    """
+    hidden = predicting_states(network, packed, features)
+    source, tokens = packed.source.to(hidden.device), packed.tokens.to(hidden.device)
+
+    def head(hidden: Tensor) -> Tensor:
+        return sampler.log_probabilities(network.logits(hidden), temperature)
+
+    def figures(hidden: Tensor, tokens: Tensor) -> Tensor:
+        distributions = head(hidden)
+        chosen = distributions.gather(-1, tokens[:, None])[:, 0]
+        return torch.stack([chosen, -(distributions.exp() * distributions).sum(-1)], -1)
+
+    if len(tokens) * network.vocabulary_size > LOGIT_LIMIT:
+        both = in_chunks(figures, chunk_length(network.vocabulary_size), hidden, tokens)
+        return TokenOutputs(source, both[:, 0][source], hidden, head, None, both[:, 1])
+    distributions = head(hidden)
+    logprobs = distributions.gather(-1, tokens[:, None])[:, 0]
+    return TokenOutputs(source, logprobs[source], hidden, head, distributions)
+
+
+def predicting_states(network: Network, packed: PackedRows, features: dict[bytes, Tensor] | None = None) -> Tensor:
+    """The states (m, hidden) that predict the reply tokens; prompts that rows share are run once where that pays."""
+    rows, index, columns = packed.rows, packed.row_index, packed.predictors
+    if isinstance(network, QwenNetwork) and not network.packing:
+        tree = BranchedRows.pack(network, rows, packed.splits)
+        if tree.saved > LEAST_SAVED:
+            return run_branches(network, tree, features)[tree.places(index, columns).to(network.model.device)]
+    return network.hidden(rows, features)[index, columns]
+
+
+def chunk_length(vocabulary: int) -> int:
+    """How many tokens' logits exist at a time."""
+    return max(1, LOGIT_LIMIT // vocabulary)
+
+
+def in_chunks(function: Callable[..., Tensor], length: int, *tensors: Tensor) -> Tensor:
+    """`function` of equal parts of `tensors`, joined along the first axis; what is inside lives for one part only.
+
+    Args:
+        function: parts to a tensor of as many rows; the same when it is called again.
+        length: rows of a part.
+        tensors: (m, ...) each.
+    """
+    parts = list(zip(*(tensor.split(length) for tensor in tensors), strict=True))
+    if not torch.is_grad_enabled():
+        return torch.cat([function(*part) for part in parts])
+    return torch.cat([checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
 
 
 class Critic(nn.Module):
@@ -81,28 +154,50 @@ class Critic(nn.Module):
             assert policy_hidden is not None
             hidden = policy_hidden
         else:
-            hidden = self.network.hidden(packed.rows)[packed.row_index, packed.predictors]
+            hidden = predicting_states(self.network, packed)
         return self.head(hidden.float())[:, 0][packed.source.to(hidden.device)]
+
+
+def reference_network(network: Network) -> Network:
+    """The network as it is now, for good: a copy; one with an adapter without it, which takes no memory."""
+    return BaseNetwork(network) if adapter_tensors(network.model) else copy_network(network)
 
 
 def copy_network(network: Network) -> Network:
     """The same network over a deep copy of the model."""
-    model = copy.deepcopy(network.model)
-    return QwenNetwork(model) if isinstance(network, QwenNetwork) else GenericNetwork(model)
+    return with_settings(network, copy.deepcopy(network.model))
+
+
+def with_settings(
+    network: Network, model: PreTrainedModel, checkpointing: bool | None = None, packing: bool | None = None
+) -> Network:
+    """The network over `model`, computed in another way; None: as `network` does.
+
+    Raises:
+        UserError: packing is asked for where there is no fused network.
+    """
+    checkpointing = network.checkpointing if checkpointing is None else checkpointing
+    if isinstance(network, QwenNetwork):
+        return QwenNetwork(model, checkpointing, network.packing if packing is None else packing)
+    if packing:
+        raise UserError("model.packing needs a fused network (Qwen2, Qwen2.5-VL): set it to false for this model")
+    return GenericNetwork(model, checkpointing)
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Let every parameter learn but those whose names match one of `patterns`.
+    """Let every parameter learn but those whose names match one of `patterns`; of a model with an adapter, its alone.
 
     Raises:
         UserError: a pattern matches nothing, or together they leave nothing to learn.
     """
     names = [name for name, _ in model.named_parameters()]
+    adapted = any(is_adapter(name) for name in names)
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in names):
             raise UserError(f"freeze: '{pattern}' matches no parameter; names look like '{names[0]}', '{names[-1]}'")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not any(fnmatch(name, pattern) for pattern in patterns))
+        learns = is_adapter(name) or not adapted
+        parameter.requires_grad_(learns and not any(fnmatch(name, pattern) for pattern in patterns))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"freeze: {', '.join(patterns)} match every parameter; one at least must learn")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,12 +16,17 @@ from lmmr1.agents.policy import PolicyAgent
 
 from .batching import PackedRows, TokenBatch, make_batch, microbatches, pack_rows
 from .config import StageConfig
-from .model import Critic, TokenOutputs, copy_network, run_tokens
+from .config.ppo import CRITIC_ESTIMATORS
+from .model import Critic, TokenOutputs, reference_network, run_tokens
 from .objectives.advantages import explained_variance, whiten
-from .objectives.credit import Targets, bootstrap_values, gae_credit, reinforce_credit
-from .objectives.kl import estimate_kl
-from .objectives.losses import clip_fraction, clipped_policy_loss, clipped_value_loss
+from .objectives.credit import Targets, assign_credit, bootstrap_values, state_groups
+from .objectives.kl import adapted_coefficient, estimate_kl
+from .objectives.losses import importance_weights
+from .objectives.minibatch import MinibatchLoss, sequence_numbers
+from .objectives.overlong import is_cut_off, length_penalty
 from .objectives.schedule import learning_rate
+from .objectives.turns import Turns
+from .optimizer import make_optimizer
 
 Metrics = dict[str, float]
 
@@ -38,44 +44,49 @@ class PPOTrainer:
         self.policy, self.config, self.entropy = policy, config, entropy
         self.network = policy.loaded.network
         self.parameters = [p for p in policy.loaded.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=config.optimizer.learning_rate,
-            betas=config.optimizer.betas,
-            weight_decay=config.optimizer.weight_decay,
-            fused=True,
-        )
-        self.reference: Network | None = copy_network(self.network) if config.kl.coefficient > 0 else None
+        shape = config.optimizer
+        self.optimizer = make_optimizer(self.parameters, shape.learning_rate, shape.betas, shape.weight_decay)
+        self.reference: Network | None = reference_network(self.network) if config.kl.coefficient > 0 else None
         self.critic: Critic | None = None
         self.critic_optimizer: torch.optim.Optimizer | None = None
-        if config.ppo.estimator == "gae":
+        if config.ppo.estimator in CRITIC_ESTIMATORS:
             self.critic = Critic(self.network, own=config.critic.trunk == "own")
-            self.critic_optimizer = torch.optim.AdamW(
-                self.critic.parameters(),
-                lr=config.critic.learning_rate,
-                betas=config.optimizer.betas,
-                weight_decay=config.optimizer.weight_decay,
-                fused=True,
+            self.critic_optimizer = make_optimizer(
+                self.critic.parameters(), config.critic.learning_rate, shape.betas, shape.weight_decay
             )
         self.steps = 0
+        self.kl_coefficient = config.kl.coefficient
 
     def learn(self, episodes: Sequence[Episode], iteration: int) -> Metrics:
         """Improve the policy on `episodes` (none failed); returns the iteration's metrics, averaged over tokens."""
         ppo = self.config.ppo
-        batch = make_batch(episodes, self.policy)
+        batch = self.corrected(make_batch(episodes, self.policy))
+        old, weights = self._old_logprobs(batch)
         reference, reference_all = self._reference(batch)
-        rewards, kl = self._penalised_rewards(batch, reference)
+        rewards, kl = self._penalised_rewards(batch, old, reference)
         values = self._values(batch)
+        bootstrap = torch.zeros(len(episodes))
         if self.critic is not None:
             bootstrap = bootstrap_values(episodes, self.policy, self.critic)
-            advantages, returns = gae_credit(batch, rewards, values, bootstrap, ppo)
-        else:
-            advantages, returns = reinforce_credit(batch, rewards, ppo)
-        learned = batch.answer if ppo.policy_tokens == "answer" else torch.ones_like(batch.answer)
-        advantages = torch.where(learned, advantages, 0.0)
-        advantages[learned] = whiten(advantages[learned])
-        penalised = ~batch.answer if self.config.kl.tokens == "thought" else torch.ones_like(batch.answer)
-        data = Targets(advantages, returns, values, reference, reference_all, learned, penalised)
+        states = state_groups(episodes, self.policy) if ppo.estimator == "gigpo" else None
+        credit = assign_credit(batch, rewards, values, bootstrap, states, ppo)
+        learned, penalised = self._learned(batch, episodes), self._penalised(batch)
+        advantages = torch.where(learned, credit.advantages, 0.0)
+        if ppo.whitened:
+            advantages[learned] = whiten(advantages[learned])
+        data = Targets(
+            old,
+            weights,
+            advantages,
+            credit.returns,
+            values,
+            credit.valued,
+            reference,
+            reference_all,
+            learned,
+            penalised,
+            sequence_numbers(batch),
+        )
         totals: dict[str, list[float]] = {}
         for epoch in range(ppo.epochs):
             for rows in self._minibatches(batch, iteration, epoch):
@@ -85,8 +96,61 @@ class PPOTrainer:
         if self.reference is not None and self.config.kl.placement == "reward":
             metrics["kl"] = float(kl.mean())
         if self.critic is not None:
-            metrics["explained_variance"] = explained_variance(values, returns)
+            metrics["explained_variance"] = explained_variance(values[credit.valued], credit.returns[credit.valued])
+        if weights is not None:
+            metrics["mismatch"] = float((old - batch.old_logprobs).abs().mean())
+        self._steer_penalty(metrics, len(episodes))
         return metrics
+
+    def corrected(self, batch: TokenBatch) -> TokenBatch:
+        """The batch with each turn's reward clipped and its length paid for, where the recipe says so."""
+        correction, limit, ends = self.config.correction, self.config.rollout.max_new_tokens, batch.turn_ends
+        rewards = batch.rewards
+        if correction.reward_clip is not None:
+            rewards = torch.where(ends, rewards.clamp(*correction.reward_clip), rewards)
+        if correction.overlong == "penalise":
+            lengths = Turns.find(ends, batch.episodes, len(batch.groups)).sums(torch.ones_like(rewards))
+            penalty = length_penalty(lengths, limit, correction.overlong_buffer)
+            rewards = rewards.clone()
+            rewards[ends] += correction.overlong_penalty * penalty
+        return replace(batch, rewards=rewards)
+
+    @torch.no_grad()
+    def _old_logprobs(self, batch: TokenBatch) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities before learning: as the rollout kept them, or as the trainer finds them, and weights.
+
+        Where engine and trainer differ (`correction.kind`) the ratio of the loss starts from the trainer's own
+        log-probabilities, and the difference to the engine's becomes each token's weight.
+        """
+        correction = self.config.correction
+        if correction.kind == "none":
+            return batch.old_logprobs, None
+        logprobs = torch.zeros(len(batch))
+        for packed in self._packs(batch, range(len(batch.sequences))):
+            logprobs[packed.places] = self._run(self.network, packed).logprobs
+        log_ratio = logprobs - batch.old_logprobs
+        return logprobs, importance_weights(log_ratio, correction.kind, correction.cap, correction.floor)
+
+    def _learned(self, batch: TokenBatch, episodes: Sequence[Episode]) -> Tensor:
+        """Which tokens the policy loss is taken over, bool (N,)."""
+        learned = batch.answer if self.config.ppo.policy_tokens == "answer" else torch.ones_like(batch.answer)
+        if self.config.correction.overlong != "mask":
+            return learned
+        ends, limit = self.policy.loaded.end_ids, self.config.rollout.max_new_tokens
+        whole = torch.tensor([not is_cut_off(episode, ends, limit) for episode in episodes])
+        return learned & whole[batch.episodes]
+
+    def _penalised(self, batch: TokenBatch) -> Tensor:
+        """Which tokens pay for divergence, bool (N,)."""
+        return ~batch.answer if self.config.kl.tokens == "thought" else torch.ones_like(batch.answer)
+
+    def _steer_penalty(self, metrics: Metrics, episodes: int) -> None:
+        """Move the penalty's weight towards its target divergence, where there is one."""
+        kl = self.config.kl
+        if kl.target is None:
+            return
+        metrics["kl_coefficient"] = self.kl_coefficient
+        self.kl_coefficient = adapted_coefficient(self.kl_coefficient, metrics["kl"], kl.target, episodes, kl.horizon)
 
     def _features(self) -> dict[bytes, Tensor] | None:
         """Image features that the rollout's engine has kept because the vision tower is frozen."""
@@ -116,15 +180,15 @@ class PPOTrainer:
                 everything[packed.slots] = outputs.distributions
         return logprobs, everything
 
-    def _penalised_rewards(self, batch: TokenBatch, reference: Tensor) -> tuple[Tensor, Tensor]:
+    def _penalised_rewards(self, batch: TokenBatch, old: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Rewards, less the divergence where the recipe puts it there; and that divergence."""
         kl = self.config.kl
         if self.reference is None or kl.placement != "reward":
             return batch.rewards, torch.zeros(len(batch))
-        divergence = estimate_kl(batch.old_logprobs, reference, kl.estimator)
+        divergence = estimate_kl(old, reference, kl.estimator)
         if kl.tokens == "thought":
             divergence = torch.where(batch.answer, 0.0, divergence)
-        return batch.rewards - kl.coefficient * divergence, divergence
+        return batch.rewards - self.kl_coefficient * divergence, divergence
 
     @torch.no_grad()
     def _values(self, batch: TokenBatch) -> Tensor:
@@ -148,42 +212,19 @@ class PPOTrainer:
 
     def _step(self, batch: TokenBatch, rows: list[int], data: Targets) -> Metrics:
         """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch."""
-        ppo, kl, critic = self.config.ppo, self.config.kl, self.critic
         packs = list(self._packs(batch, rows))
         places = torch.cat([packed.places for packed in packs])
-        count = len(places)
-        learned_count = max(int(data.learned[places].sum()), 1)
-        penalised_count = max(int(data.penalised[places].sum()), 1)
+        minibatch = MinibatchLoss(self.config, data, places, self.kl_coefficient)
+        penalise = self.reference is not None and self.config.kl.placement == "loss"
         self._set_learning_rates()
-        sums: dict[str, float] = dict.fromkeys(("policy_loss", "value_loss", "entropy", "kl", "clip_fraction"), 0.0)
+        sums: dict[str, float] = {}
         for packed in packs:
             outputs = self._run(self.network, packed)
-            at = packed.places
-            learned, penalised = data.learned[at], data.penalised[at]
-            old, logprobs = batch.old_logprobs[at], outputs.logprobs
-            surrogate = clipped_policy_loss(logprobs, old, data.advantages[at], ppo.clip_low, ppo.clip_high)
-            policy_loss = (surrogate * learned).sum() / learned_count
-            entropy = (outputs.entropies() * learned).sum() / learned_count
-            loss = policy_loss - ppo.entropy * entropy
-            if self.reference is not None and kl.placement == "loss":
-                if data.reference_all is not None:
-                    divergence = outputs.full_kl(data.reference_all[packed.slots])
-                else:
-                    divergence = estimate_kl(logprobs, data.reference[at], kl.estimator)
-                penalty = (divergence * penalised).sum() / penalised_count
-                loss = loss + kl.coefficient * penalty
-                sums["kl"] += float(penalty.detach())
-            if critic is not None:
-                values = critic(packed, outputs.hidden)
-                clip = self.config.critic.value_clip
-                error = clipped_value_loss(values, data.values[at], data.returns[at], clip).sum() / count
-                loss = loss + self.config.critic.loss_weight * error
-                sums["value_loss"] += float(error.detach())
+            values = self.critic(packed, outputs.hidden) if self.critic is not None else None
+            loss, figures = minibatch.part(packed, outputs, values, penalise)
             loss.backward()
-            sums["policy_loss"] += float(policy_loss.detach())
-            sums["entropy"] += float(entropy.detach())
-            outside = clip_fraction(logprobs.detach(), old, ppo.clip_low, ppo.clip_high)
-            sums["clip_fraction"] += float((outside * learned).sum()) / learned_count
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + value
         sums["grad_norm"] = self._apply_gradients()
         sums["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         return sums

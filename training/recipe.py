@@ -150,11 +150,24 @@ def dump_recipe(recipe: RunConfig) -> str:
 
 def first_difference(one: RunConfig, other: RunConfig) -> str | None:
     """The first key whose values differ, with both values ("seed: 1 and 2"); None when the recipes are equal."""
+    changed = differences(one, other)
+    return next((f"{key}: {_shown(before)} and {_shown(after)}" for key, (before, after) in changed.items()), None)
+
+
+def differences(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Every key whose values differ, with both values (None where a recipe has no such key)."""
     flat_one, flat_other = (dict(_leaves(_as_document(recipe))) for recipe in (one, other))
-    for key in [*flat_one, *flat_other]:
-        if flat_one.get(key) != flat_other.get(key):
-            return f"{key}: {_shown(flat_one.get(key))} and {_shown(flat_other.get(key))}"
-    return None
+    keys = dict.fromkeys([*flat_one, *flat_other])
+    return {key: (flat_one.get(key), flat_other.get(key)) for key in keys if flat_one.get(key) != flat_other.get(key)}
+
+
+def parse_recipe(text: str, where: str) -> RunConfig:
+    """The recipe that `dump_recipe` wrote; no environment is made to check it.
+
+    Raises:
+        UserError: it is not a recipe of this version.
+    """
+    return _read(text, (), where)
 
 
 def _as_document(recipe: RunConfig) -> dict[str, Any]:

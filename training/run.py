@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,26 @@ import torch
 import transformers
 
 from lmmr1.agents.engines.base import Sampling
-from lmmr1.agents.models import load_model
+from lmmr1.agents.episode import save_episodes
+from lmmr1.agents.models import load_model, with_adapter
+from lmmr1.agents.networks.lora import Adapter, adapter_tensors, read_adapter
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.envs.errors import UserError
 
+from .changes import check_changes
 from .config import EvaluationConfig, RunConfig
-from .recipe import dump_recipe
+from .config.checkpoints import EVALUATION
+from .guards import Guards
+from .model import with_settings
+from .recipe import dump_recipe, parse_recipe
 from .records.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
-from .records.metrics import MetricsWriter
+from .records.metrics import MetricsWriter, read_metrics
 from .records.progress import Progress
 from .stages import StageRunner, check_fit, make_stage_runner
 
 Evaluate = Callable[[PolicyAgent, EvaluationConfig, int, Path | None], dict[str, Any]]
 START = "start"
+BEST = "best"
 
 
 @dataclass
@@ -42,9 +51,15 @@ class Position:
     rows: int = 0
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, Any] = field(default_factory=dict)
+    slowest: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] | None = None
+    changes: list[dict[str, Any]] = field(default_factory=list)
 
 
-def train(recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool = False) -> dict[str, Any]:
+def train(
+    recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool = False, allow_changes: bool = False
+) -> dict[str, Any]:
     """Run a recipe.
 
     Args:
@@ -53,6 +68,8 @@ def train(recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool = Fa
         evaluate: (policy, what to evaluate, seed, folder for sample episodes) -> figures by task; called before the
             first stage and after each.
         resume: go on from the newest checkpoint in `folder`.
+        allow_changes: `recipe` may differ from the one that the checkpoint was made with; the changes hold from here
+            on and stand in the summary.
 
     Returns:
         What `summary.json` holds. The same seed gives the same summary, whether or not the run was interrupted.
@@ -66,43 +83,49 @@ def train(recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool = Fa
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
-    return _Run(recipe, folder, evaluate, resume).go()
+    return _Run(recipe, folder, evaluate, resume, allow_changes).go()
 
 
 class _Run:
-    def __init__(self, recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool) -> None:
+    def __init__(self, recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool, allow_changes: bool) -> None:
         self.recipe, self.folder, self.evaluate = recipe, folder, evaluate
         self.position = Position()
-        self.digest = hashlib.sha256(dump_recipe(recipe).encode()).hexdigest()
-        checkpoint = self._checkpoint_to_resume() if resume else None
-        if not resume:
-            _write_atomically(folder / "recipe.yaml", dump_recipe(recipe))
+        self.text = dump_recipe(recipe)
+        self.figures: dict[str, Any] = {}
+        checkpoint = self._checkpoint_to_resume(allow_changes) if resume else None
+        if not resume or self.position.changes:
+            _write_atomically(folder / "recipe.yaml", self.text)
         loaded = load_model(recipe.model.path, recipe.model.dtype, seed=recipe.seed)
+        settings = recipe.model
+        network = with_settings(loaded.network, loaded.model, settings.gradient_checkpointing, settings.packing)
+        loaded = replace(loaded, network=network)
+        if recipe.model.lora is not None:
+            lora = recipe.model.lora
+            loaded = with_adapter(loaded, Adapter(lora.rank, lora.alpha, lora.targets), recipe.seed)
         check_fit(loaded, recipe)
         self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens))
         self.pending: Checkpoint | None = None
         if checkpoint is not None:
-            state = checkpoint.state
-            self.position = Position(**state["position"])
-            _load_parameters(loaded.model, checkpoint.tensors["model"])
+            _load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
             self.pending = checkpoint
 
-    def _checkpoint_to_resume(self) -> Checkpoint | None:
+    def _checkpoint_to_resume(self, allow_changes: bool) -> Checkpoint | None:
         path = latest_checkpoint(self.folder / "checkpoints")
         if path is None:
             return None
         checkpoint = load_checkpoint(path)
-        if checkpoint.state["recipe"] != self.digest:
-            raise UserError(
-                f"{self.folder} was started with another recipe (see {self.folder / 'recipe.yaml'}); "
-                "resume it with the same options, or choose another --run-dir"
-            )
+        self.position = Position(**checkpoint.state["position"])
+        before = parse_recipe(checkpoint.state["recipe"], str(path))
+        changed = check_changes(before, self.recipe, self.position.stage, self.position.iteration, allow_changes)
+        if changed:
+            self.position.changes.append({"step": self.position.rows, "values": changed})
         return checkpoint
 
     def go(self) -> dict[str, Any]:
         names = list(self.recipe.stages)
         sizes = {name: stage.sft.steps if stage.sft else stage.iterations for name, stage in self.recipe.stages.items()}
-        with MetricsWriter(self.folder, self.position.rows) as metrics, Progress(sizes) as progress:
+        tracking = self.recipe.tracking
+        with MetricsWriter(self.folder, self.position.rows, tracking) as metrics, Progress(sizes) as progress:
             if not self.position.evaluations:
                 self._evaluate(START, progress)
                 self._save(None)
@@ -121,13 +144,24 @@ class _Run:
         progress.start_stage(name, config.help, position.iteration)
         if config.start is not None and position.iteration == 0:
             # A branch: what the stages in between learned stays in their own models.
-            earlier = load_model(str(self.folder / "models" / config.start), self.recipe.model.dtype)
-            _load_parameters(self.policy.loaded.model, dict(earlier.model.named_parameters()))
+            place = self.folder / "models" / config.start
+            if self.policy.loaded.adapter is not None:
+                earlier = read_adapter(place / "adapter")
+            else:
+                earlier = dict(load_model(str(place), self.recipe.model.dtype).model.named_parameters())
+            _load_parameters(self.policy.loaded.model, earlier, str(place))
         runner = make_stage_runner(self.policy, self.recipe, name, position.stage)
-        if self.pending is not None:
-            if position.iteration:
-                runner.restore(self.pending)
-            self.pending = None
+        with contextlib.closing(runner):
+            if self.pending is not None:
+                if position.iteration:
+                    self._restore(runner, self.pending, name)
+                self.pending = None
+            self._iterate(runner, name, metrics, progress)
+
+    def _iterate(self, runner: StageRunner, name: str, metrics: MetricsWriter, progress: Progress) -> None:
+        position, config = self.position, self.recipe.stages[name]
+        earlier = read_metrics(metrics.path) if position.iteration else []
+        guards = Guards(self.recipe.guards, [row for row in earlier if row["stage"] == name])
         while position.iteration < runner.iterations:
             began, wall = time.process_time(), time.perf_counter()
             row = runner.iterate(position.iteration)
@@ -135,9 +169,16 @@ class _Run:
             position.timing[name] = position.timing.get(name, 0.0) + spent
             position.iteration += 1
             position.rows += 1
+            self.figures = dict(row)
+            self._check_best_by(name, row)
             times = {"cpu_seconds": spent, "wall_seconds": time.perf_counter() - wall}
             where = {"stage": name, "iteration": position.iteration, "step": position.rows}
             metrics.write({**where, **row, **times})
+            if _is_due(self.recipe.tracking.episodes_every, position.iteration) and runner.played:
+                place = self.folder / "episodes" / f"{name}-training" / f"{position.iteration:05d}"
+                shutil.rmtree(place, ignore_errors=True)
+                save_episodes(place, runner.played[: self.recipe.tracking.episodes])
+            guards.check({**where, **row}, sorted((self.folder / "checkpoints").glob("[0-9]*")))
             progress.advance(row)
             if position.iteration == runner.iterations:
                 break  # the evaluation and the checkpoint at the end of the stage follow
@@ -145,7 +186,13 @@ class _Run:
                 self._evaluate(name, progress, position.iteration)
             if _is_due(self.recipe.checkpoint_every, position.iteration):
                 self._save(runner)
-        runner.close()
+        position.failures |= {name: failures} if (failures := runner.failures()) else {}
+        position.slowest |= {name: slowest} if (slowest := runner.slowest()) else {}
+        if failures:
+            progress.note(
+                f"{name}: {failures['failed_episodes']} episodes failed, {failures['faults']} calls of environments "
+                f"broke ({', '.join(f'{n} {kind}' for kind, n in failures['kinds'].items())}); see summary.json"
+            )
 
     def _evaluate(self, stage: str, progress: Progress, iteration: int | None = None) -> None:
         """Evaluate at the end of a stage, or after an iteration within it; only the former keeps sample episodes."""
@@ -157,18 +204,58 @@ class _Run:
         figures = self.evaluate(self.policy, self.recipe.evaluation, self.recipe.seed, samples)
         within = {} if iteration is None else {"iteration": iteration}
         self.position.evaluations.append({"stage": stage, **within, "tasks": figures})
+        self.figures |= flatten_evaluation(figures)
+        if iteration is None and stage == START:
+            self._check_best_by(stage, self.figures, evaluated=True)
         name = "evaluation"
         self.position.timing[name] = self.position.timing.get(name, 0.0) + time.process_time() - began
         lines = "".join(json.dumps(row) + "\n" for row in self.position.evaluations)
         _write_atomically(self.folder / "evaluations.jsonl", lines)
 
     def _save(self, runner: StageRunner | None) -> None:
-        model = {name: parameter.detach() for name, parameter in self.policy.loaded.model.named_parameters()}
+        model = kept_parameters(self.policy.loaded.model)
         tensors = {"model": model, **(runner.tensors() if runner is not None else {})}
-        state = {"recipe": self.digest, "position": vars(self.position), "runner": runner.state() if runner else {}}
-        save_checkpoint(self.folder / "checkpoints", f"{self.position.rows:07d}", Checkpoint(tensors, state))
+        if self._is_best():
+            self._export(BEST)
+        state = {"recipe": self.text, "position": vars(self.position), "runner": runner.state() if runner else {}}
+        save_checkpoint(
+            self.folder / "checkpoints",
+            f"{self.position.rows:07d}",
+            Checkpoint(tensors, state),
+            self.recipe.checkpoints.keep,
+            None if self.position.best is None else f"{self.position.best['step']:07d}",
+        )
         if runner is not None:
             runner.forget()
+
+    def _restore(self, runner: StageRunner, checkpoint: Checkpoint, stage: str) -> None:
+        try:
+            runner.restore(checkpoint)
+        except KeyError as error:
+            raise UserError(
+                f"stages.{stage}: the checkpoint holds nothing of {error}, which the changed recipe needs: a stage "
+                "that is under way keeps its estimator, its critic and its reference; undo that change"
+            ) from error
+
+    def _check_best_by(self, stage: str, row: Mapping[str, Any], evaluated: bool = False) -> None:
+        """Refuse a figure that does not exist as soon as that can be known."""
+        key = self.recipe.checkpoints.best_by
+        if key is None or key in row or key.startswith(EVALUATION) != evaluated:
+            return
+        if evaluated or self.recipe.stages[stage].kind == "ppo":
+            raise UserError(f"checkpoints.best_by: {stage} has no figure {key!r}; it has {', '.join(row)}")
+
+    def _is_best(self) -> bool:
+        """Whether the weights as they are now are the best so far; then they are from here on."""
+        config, best = self.recipe.checkpoints, self.position.best
+        value = None if config.best_by is None else self.figures.get(config.best_by)
+        if value is None or not math.isfinite(value):
+            return False
+        sign = 1 if config.largest else -1
+        if best is not None and best["figure"] == config.best_by and sign * value <= sign * best["value"]:
+            return False
+        self.position.best = {"figure": config.best_by, "value": float(value), "step": self.position.rows}
+        return True
 
     def _export(self, name: str) -> None:
         """Write the model as a folder that `transformers` loads; it appears under its name only when it is whole."""
@@ -184,7 +271,7 @@ class _Run:
         summary = {
             "name": self.recipe.name,
             "seed": self.recipe.seed,
-            "recipe_sha256": self.digest,
+            "recipe_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
             "stages": {name: stage.help for name, stage in self.recipe.stages.items()},
             "evaluations": self.position.evaluations,
             "parameters": sum(parameter.numel() for parameter in self.policy.loaded.model.parameters()),
@@ -196,9 +283,24 @@ class _Run:
                 "numpy": np.__version__,
             },
         }
-        _write_atomically(self.folder / "timing.json", json.dumps({"cpu_seconds": self.position.timing}, indent=1))
+        summary |= {"best": self.position.best} if self.position.best else {}
+        summary |= {"failures": self.position.failures} if self.position.failures else {}
+        summary |= {"changes": self.position.changes} if self.position.changes else {}
+        timing = {"cpu_seconds": self.position.timing, "environments": self.position.slowest}
+        _write_atomically(self.folder / "timing.json", json.dumps(timing, indent=1))
         _write_atomically(self.folder / "summary.json", json.dumps(summary, indent=1))
         return summary
+
+
+def flatten_evaluation(tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of an evaluation that are numbers, by evaluation/TASK/MODE/FIGURE."""
+    return {
+        f"{EVALUATION}{task}/{mode}/{figure}": value
+        for task, modes in tasks.items()
+        for mode, figures in modes.items()
+        for figure, value in figures.items()
+        if isinstance(value, (int, float))
+    }
 
 
 def _is_due(every: int, iteration: int) -> bool:
@@ -206,11 +308,21 @@ def _is_due(every: int, iteration: int) -> bool:
     return every > 0 and iteration % every == 0
 
 
-def _load_parameters(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
-    parameters = dict(model.named_parameters())
-    shapes = {name: parameter.shape for name, parameter in parameters.items()}
-    if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
-        raise UserError("the checkpoint holds another model than the recipe names: was its folder changed since?")
+def kept_parameters(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What a checkpoint must hold of a model: all parameters, or its adapter's alone, since the others never change."""
+    return adapter_tensors(model) or {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def _load_parameters(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    parameters = kept_parameters(model)
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted({*shapes, *found}):
+        if shapes.get(name) != found.get(name):
+            raise UserError(
+                f"{where} holds another model than model.path names ({name} is {found.get(name, 'absent')} there and "
+                f"{shapes.get(name, 'absent')} here): was its folder changed since? Start again in a new folder"
+            )
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[name])

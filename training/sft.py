@@ -11,6 +11,7 @@ from .config import SFTConfig
 from .demonstrations import Demonstrations
 from .model import run_tokens
 from .objectives.schedule import learning_rate
+from .optimizer import make_optimizer
 
 
 class SFTTrainer:
@@ -19,9 +20,7 @@ class SFTTrainer:
     def __init__(self, policy: PolicyAgent, config: SFTConfig, demonstrations: Demonstrations) -> None:
         self.policy, self.config, self.demonstrations = policy, config, demonstrations
         self.parameters = [parameter for parameter in policy.loaded.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimizer = make_optimizer(self.parameters, config.learning_rate, config.betas, config.weight_decay)
 
     def step(self, step: int) -> dict[str, float]:
         """One optimizer step on `batch_size` demonstrated replies; returns metrics."""

@@ -9,6 +9,7 @@ import torch
 
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.engines.embedded import EmbeddedEngine
+from lmmr1.agents.engines.stopping import token_bytes
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.policy import PolicyAgent
@@ -16,7 +17,7 @@ from lmmr1.agents.rollout import DEMONSTRATION_STREAM, SHUFFLING_STREAM
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import message_images
 
-from .collect import Collector, summarise
+from .collection.collect import Collector
 from .config import RunConfig
 from .demonstrations import Demonstrations
 from .model import freeze, vision_frozen
@@ -28,9 +29,10 @@ Tensors = dict[str, dict[str, torch.Tensor]]
 
 
 class StageRunner(Protocol):
-    """What a run needs of a stage."""
+    """What a run needs of a stage; `played` are the episodes of its last iteration, none before it or without any."""
 
     iterations: int
+    played: list[Episode]
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Do one iteration; returns its metrics."""
@@ -48,6 +50,14 @@ class StageRunner(Protocol):
         """Go on from what `tensors` and `state` gave."""
         ...
 
+    def failures(self) -> dict[str, Any] | None:
+        """What broke in the stage's environments, see `RolloutLog.failures`; None if nothing did."""
+        ...
+
+    def slowest(self) -> list[dict[str, Any]] | None:
+        """How long their calls took, see `RolloutLog.slowest`; None where nothing is collected."""
+        ...
+
     def forget(self) -> None:
         """Let go of whatever a run that is resumed from here would have to make again."""
         ...
@@ -61,7 +71,8 @@ def check_fit(loaded: LoadedModel, recipe: RunConfig) -> None:
     """See to it that a later stage does not fail for what can be known before the first.
 
     Raises:
-        UserError: a stage freezes what the model has not, or shows pictures to a model that reads text only.
+        UserError: a stage freezes what the model has not, shows pictures to a model that reads text only, or has stop
+            strings that its tokenizer cannot tell.
     """
     worlds = {}
     for name, stage in recipe.stages.items():
@@ -69,8 +80,12 @@ def check_fit(loaded: LoadedModel, recipe: RunConfig) -> None:
             freeze(loaded.model, (*recipe.model.freeze, *stage.freeze))
         except UserError as error:
             raise UserError(f"stages.{name}: {error}") from error
+        if stage.rollout.stop:
+            _check_stop(loaded, f"stages.{name}.rollout.stop")
         demonstrated = [demonstration.environment for demonstration in stage.demonstrations]
         worlds[f"stages.{name}"] = [*stage.environments, *demonstrated]
+    if recipe.evaluation.stop:
+        _check_stop(loaded, "evaluation.stop")
     worlds |= {f"evaluation.tasks.{name}": [task.environment] for name, task in recipe.evaluation.tasks.items()}
     for place, environments in worlds.items() if loaded.images is None else ():
         for environment in environments:
@@ -82,6 +97,13 @@ def check_fit(loaded: LoadedModel, recipe: RunConfig) -> None:
                     f"{place}: {environment.id} shows images, and the model '{loaded.source}' reads text only; use a "
                     "vision-language model or a text environment"
                 )
+
+
+def _check_stop(loaded: LoadedModel, key: str) -> None:
+    try:
+        token_bytes(loaded.tokenizer, loaded.network.vocabulary_size)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
 
 
 def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> StageRunner:
@@ -97,7 +119,7 @@ class SFTStage:
     def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
         stage = recipe.stages[name]
         assert stage.sft is not None
-        self.iterations = stage.sft.steps
+        self.iterations, self.played = stage.sft.steps, []
         demonstrations = Demonstrations(stage.demonstrations, policy, (recipe.seed, DEMONSTRATION_STREAM, index))
         self.trainer = SFTTrainer(policy, stage.sft, demonstrations)
         self.parameters = dict(policy.loaded.model.named_parameters())
@@ -118,6 +140,12 @@ class SFTStage:
         """Read the optimizer's moments back."""
         load_optimizer_tensors(self.trainer.optimizer, self.parameters, checkpoint.tensors["optimizer"])
 
+    def failures(self) -> None:
+        """None: an expert that fails stops the run."""
+
+    def slowest(self) -> None:
+        """None: nothing is collected."""
+
     def forget(self) -> None:
         """Nothing is kept from one step to the next."""
 
@@ -133,9 +161,16 @@ class PPOStage:
         stage = recipe.stages[name]
         rollout = stage.rollout
         self.iterations = stage.iterations
-        sampling = Sampling(rollout.max_new_tokens, rollout.temperature)
+        self.played: list[Episode] = []
+        sampling = Sampling(rollout.max_new_tokens, rollout.temperature, stop=rollout.stop)
         self.policy = PolicyAgent(
-            policy.loaded, sampling, rollout.context, rollout.max_context_tokens, rollout.slots, policy.name
+            policy.loaded,
+            sampling,
+            rollout.context_word,
+            rollout.max_context_tokens,
+            rollout.slots,
+            policy.name,
+            int(rollout.prefix_gib * 2**30),
         )
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
@@ -145,17 +180,18 @@ class PPOStage:
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Collect, learn, log."""
-        episodes = self.collector.collect(iteration)
+        collected = self.collector.collect(iteration)
+        episodes = self.played = collected.episodes
         usable = [episode for episode in episodes if episode.failure is None and episode.turns]
         if not usable:  # what goes wrong every time is a mistake, not an accident
             raise UserError(f"iteration {iteration + 1} has nothing to learn from: {_why_unusable(episodes)}")
-        return {**summarise(episodes), **self.trainer.learn(usable, iteration)}
+        return {**collected.figures, **self.trainer.learn(usable, iteration)}
 
     def tensors(self) -> Tensors:
         """Optimizer moments, reference and critic."""
         trainer = self.trainer
         kept: Tensors = {"optimizer": optimizer_tensors(trainer.optimizer, self.parameters)}
-        if trainer.reference is not None:
+        if trainer.reference is not None and trainer.reference.model is not self.policy.loaded.model:
             kept["reference"] = _parameters(trainer.reference.model)
         if trainer.critic is not None and trainer.critic_optimizer is not None:
             kept["critic"] = _parameters(trainer.critic)
@@ -164,20 +200,35 @@ class PPOStage:
         return kept
 
     def state(self) -> dict[str, Any]:
-        """The count of optimizer steps."""
-        return {"steps": self.trainer.steps}
+        """The count of optimizer steps, the weight of the penalty for divergence, the choice of starting states."""
+        trainer = self.trainer
+        return {
+            "steps": trainer.steps,
+            "kl_coefficient": trainer.kl_coefficient,
+            "collector": self.collector.state(),
+        }
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Read all of it back."""
         trainer, tensors = self.trainer, checkpoint.tensors
-        trainer.steps = int(checkpoint.state["runner"]["steps"])
+        state = checkpoint.state["runner"]
+        trainer.steps, trainer.kl_coefficient = int(state["steps"]), float(state["kl_coefficient"])
+        self.collector.restore(state["collector"])
         load_optimizer_tensors(trainer.optimizer, self.parameters, tensors["optimizer"])
-        if trainer.reference is not None:
+        if trainer.reference is not None and trainer.reference.model is not self.policy.loaded.model:
             _copy_into(trainer.reference.model, tensors["reference"])
         if trainer.critic is not None and trainer.critic_optimizer is not None:
             _copy_into(trainer.critic, tensors["critic"])
             parameters = dict(trainer.critic.named_parameters())
             load_optimizer_tensors(trainer.critic_optimizer, parameters, tensors["critic_optimizer"])
+
+    def failures(self) -> dict[str, Any] | None:
+        """What broke in the environments."""
+        return self.collector.log.failures() if self.collector.log.faults else None
+
+    def slowest(self) -> list[dict[str, Any]]:
+        """How long their calls took."""
+        return self.collector.log.slowest()
 
     def forget(self) -> None:
         """Drop the kept image features.

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..networks.base import PixelInput
+from .prefix import Prefix
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,28 @@ class Request:
         prompt_ids: int32 (length,), image tokens expanded.
         images: in the order of their tokens.
         key: entropy of this sequence's own random stream; what it samples depends on nothing else in the batch.
+        prefix: what an earlier completion of the same conversation kept; used up by the call.
+        keep: whether the completion should bring a prefix for the turn that follows.
     """
 
     prompt_ids: np.ndarray
     images: tuple[PixelInput, ...]
     key: tuple[int, ...]
+    prefix: Prefix | None = None
+    keep: bool = False
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample: `temperature` over the whole vocabulary, or greedily; at most `max_new_tokens` ids."""
+    """How to sample: `temperature` over the whole vocabulary, or greedily; at most `max_new_tokens` ids.
+
+    A reply also ends with the token that completes one of the strings in `stop`; that token stays.
+    """
 
     max_new_tokens: int
     temperature: float = 1.0
     greedy: bool = False
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,14 +49,16 @@ class Completion:
     """What was sampled.
 
     Attributes:
-        ids: int32 (n,), an end token last unless `max_new_tokens` ran out.
+        ids: int32 (n,), an end token last unless a stop string ended it or `max_new_tokens` ran out.
         logprobs: float32 (n,), of each id under the distribution that it was drawn from.
         ended: whether an end token closed it.
+        prefix: its cache, where the request asked for it and the engine has room; never of an engine without one.
     """
 
     ids: np.ndarray
     logprobs: np.ndarray
     ended: bool
+    prefix: Prefix | None = None
 
 
 class Engine(Protocol):

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .prefix import KeptRows
+
 # Added to the scores of columns that a row must not look at.
 UNSEEN = -1e9
 
@@ -29,6 +31,7 @@ class Batch:
         tokens: int64 (rows,), last sampled token.
         places: int64 (rows,), where the next token stands among all results.
         limits: int64 (rows,), the place that the row must not reach.
+        stops: int64 (rows,), how far into a stop string the row's text is (see `StopStrings`).
         live: bool (rows,), still decoding.
         column: next column to write.
     """
@@ -40,6 +43,7 @@ class Batch:
     tokens: Tensor
     places: Tensor
     limits: Tensor
+    stops: Tensor
     live: Tensor
     column: int
 
@@ -69,6 +73,15 @@ class Batch:
             column=self.column,
         )
 
+    def taken(self, rows: Tensor) -> tuple[KeptRows, list[int]]:
+        """A copy of what some of the rows have cached, and the column of it where each begins."""
+        starts = self.starts[rows]
+        first = int(starts.min())
+        return KeptRows(
+            [key[rows, :, :, first : self.column] for key in self.keys],
+            [value[rows, :, first : self.column] for value in self.values],
+        ), (starts - first).tolist()
+
     def joined(self, entering: Batch, budget: int) -> Batch:
         """Both batches side by side, all prompts and replies ending at one column, `budget` columns before the last."""
         # Columns before the first that any row still reads are dropped, or the cache would grow for ever.
@@ -94,4 +107,4 @@ class Batch:
         )
 
     def _columns(self) -> Sequence[Tensor]:
-        return self.starts, self.positions, self.tokens, self.places, self.limits, self.live
+        return self.starts, self.positions, self.tokens, self.places, self.limits, self.stops, self.live

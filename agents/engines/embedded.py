@@ -1,29 +1,32 @@
 """The embedded engine: batched decoding over the fused network.
 
-Distinct prompts are run once, whoever samples from them, and each different image is encoded once. Sequences that end
-leave the batch and waiting ones enter.
+Distinct prompts are run once, whoever samples from them, and each different image is encoded once. Of a prompt that
+continues a conversation only the new ids are run. Sequences that end leave the batch and waiting ones enter.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.base import PixelInput, Rows
+from ..networks.base import PixelInput
 from ..networks.decoding import DecodingNetwork
 from ..networks.qwen import QwenNetwork, Weights
 from .base import Completion, Request, Sampling, uniforms
 from .batch import Batch
+from .prefill import Prompt, prefill
+from .prefix import KeptRows, Prefix, weight_stamp
 from .sampler import Sampler
+from .stopping import StopStrings
 
 # Leaving the batch costs a copy of the cache; it pays once this share of the rows has ended.
 COMPACT_AT = 0.25
-PREFILL_ROWS = 64
+PREFIX_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,47 @@ class _Results:
     logprobs: Tensor  # float32 likewise
 
 
+@dataclass
+class _Call:
+    """One call of `generate`: what it was given, and what it keeps beside the samples."""
+
+    requests: Sequence[Request]
+    sampling: Sampling
+    weights: Weights
+    stamp: bytes  # of the weights; empty where nothing is kept
+    prefixes: list[Prefix | None]  # those of the requests' that fit
+    features: dict[bytes, Tensor]
+    results: _Results
+    stops: Tensor | None  # transitions of the stop strings
+    following: dict[int, int] = field(default_factory=dict)  # by request, the position after its prompt
+    kept: dict[int, tuple[KeptRows, int, int]] = field(default_factory=dict)  # by request: where its cache went
+
+
 class EmbeddedEngine:
-    """See the module; `slots` is how many sequences decode side by side."""
+    """See the module.
+
+    Args:
+        network: the fused network.
+        banned_ids: never sampled.
+        end_ids: any of them ends a reply.
+        pad_id: fills rows.
+        slots: how many sequences decode side by side.
+        stop_strings: of the tokenizer; needed for a sampling with stop strings.
+        prefix_bytes: the memory that prefixes may take between calls; those beyond are dropped.
+    """
 
     def __init__(
-        self, network: QwenNetwork, banned_ids: Sequence[int], end_ids: Sequence[int], pad_id: int, slots: int = 256
+        self,
+        network: QwenNetwork,
+        banned_ids: Sequence[int],
+        end_ids: Sequence[int],
+        pad_id: int,
+        slots: int = 256,
+        stop_strings: StopStrings | None = None,
+        prefix_bytes: int = PREFIX_BYTES,
     ) -> None:
         self.network, self.pad_id, self.slots = network, pad_id, slots
+        self.stop_strings, self.prefix_bytes = stop_strings, prefix_bytes
         self.device = network.model.device
         self.sampler = Sampler(network.vocabulary_size, banned_ids, self.device)
         self.ends = torch.zeros(network.vocabulary_size, dtype=torch.bool, device=self.device)
@@ -49,15 +86,51 @@ class EmbeddedEngine:
         self.features: dict[bytes, Tensor] = {}
         self.keep_features = False
         self._rotary = network.text_rotary(1)
+        # What conversations hold; an entry goes when the last prefix in it does.
+        self._kept: weakref.WeakSet[KeptRows] = weakref.WeakSet()
 
     @torch.no_grad()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every request; the results stand in the requests' order."""
         if not requests:
             return []
-        weights = self.network.weights()
-        decoder = DecodingNetwork(self.network, weights)
-        features = self._features([image for request in requests for image in request.images])
+        call = self._begin(requests, sampling)
+        decoder = DecodingNetwork(self.network, call.weights)
+        # No rotary position lies beyond the number of tokens.
+        self._extend_rotary(max(len(request.prompt_ids) for request in requests) + sampling.max_new_tokens)
+        # Long prompts first: the cache's width then shrinks as the batch goes on, and equal prompts stand side by side.
+        order = sorted(
+            range(len(requests)), key=lambda i: (-len(requests[i].prompt_ids), requests[i].prompt_ids.tobytes(), i)
+        )
+        batch: Batch | None = None
+        while order or batch is not None:
+            room = self.slots - (0 if batch is None else len(batch))
+            if order and room > 0:
+                entering, order = order[:room], order[room:]
+                logits, new = self._prefill(call, entering)
+                self._sample(logits, new, call)
+                batch = self._compact(new if batch is None else batch.joined(new, sampling.max_new_tokens), call)
+                continue
+            assert batch is not None
+            self._sample(self._decode(decoder, batch), batch, call)
+            batch = self._compact(batch, call)
+        return self._completions(call)
+
+    def _begin(self, requests: Sequence[Request], sampling: Sampling) -> _Call:
+        kept = any(request.keep or request.prefix is not None for request in requests)
+        stamp = weight_stamp(list(self.network.model.parameters())) if kept else b""
+        prefixes: list[Prefix | None] = []
+        for request in requests:
+            prefix = request.prefix
+            if prefix is not None and not prefix.fits(request.prompt_ids, request.images, stamp):
+                prefix.release()
+                prefix = None
+            prefixes.append(prefix)
+        shown = [
+            image
+            for request, prefix in zip(requests, prefixes, strict=True)
+            for image in (request.images if prefix is None else request.images[len(prefix.digests) :])
+        ]
         total, budget = len(requests), sampling.max_new_tokens
         noise = np.zeros(total * budget + 1, np.float32)
         if not sampling.greedy:
@@ -67,23 +140,12 @@ class EmbeddedEngine:
             ids=torch.full((len(noise),), -1, dtype=torch.long, device=self.device),
             logprobs=torch.zeros(len(noise), device=self.device),
         )
-        # No rotary position lies beyond the number of tokens.
-        self._extend_rotary(max(len(request.prompt_ids) for request in requests) + budget)
-        # Long prompts first: the cache's width then shrinks as the batch goes on, and equal prompts stand side by side.
-        order = sorted(range(total), key=lambda i: (-len(requests[i].prompt_ids), requests[i].prompt_ids.tobytes(), i))
-        batch: Batch | None = None
-        while order or batch is not None:
-            room = self.slots - (0 if batch is None else len(batch))
-            if order and room > 0:
-                entering, order = order[:room], order[room:]
-                logits, new = self._prefill(weights, requests, entering, features, budget)
-                self._sample(logits, new, results, sampling)
-                batch = self._compact(new if batch is None else batch.joined(new, budget))
-                continue
-            assert batch is not None
-            self._sample(self._decode(decoder, batch), batch, results, sampling)
-            batch = self._compact(batch)
-        return self._completions(results, total)
+        stops = None
+        if sampling.stop:
+            assert self.stop_strings is not None, "stop strings need the tokenizer's table"
+            stops = self.stop_strings.table(sampling.stop).to(self.device)
+        features = self._features(shown)
+        return _Call(requests, sampling, self.network.weights(), stamp, prefixes, features, results, stops)
 
     def _extend_rotary(self, count: int) -> None:
         if len(self._rotary[0]) < count:
@@ -97,80 +159,56 @@ class EmbeddedEngine:
             known.update(zip(missing, self.network.encode_images(list(missing.values())), strict=True))
         return known
 
-    def _prefill(
-        self,
-        weights: Weights,
-        requests: Sequence[Request],
-        entering: list[int],
-        features: dict[bytes, Tensor],
-        budget: int,
-    ) -> tuple[Tensor, Batch]:
+    def _prefill(self, call: _Call, entering: list[int]) -> tuple[Tensor, Batch]:
         """Run the prompts of `entering`, equal ones once, and lay them out in a cache of their own."""
-        network = self.network
         distinct: dict[tuple[bytes, ...], int] = {}
-        sources, members = [], []
+        sources: list[Prompt] = []
+        members = []
         for index in entering:
-            request = requests[index]
+            request, prefix = call.requests[index], call.prefixes[index]
             identity = (request.prompt_ids.tobytes(), *(image.digest for image in request.images))
             if identity not in distinct:
                 distinct[identity] = len(sources)
-                sources.append(request)
+                sources.append(Prompt(request, prefix))
             members.append(distinct[identity])
-        width = max(len(request.prompt_ids) for request in sources)
-        dtype, kv_heads, dim = weights.embedding.dtype, network.kv_heads, network.head_dim
-        keys = [
-            torch.zeros(len(sources), kv_heads, dim, width, dtype=dtype, device=self.device) for _ in weights.layers
-        ]
-        values = [
-            torch.zeros(len(sources), kv_heads, width, dim, dtype=dtype, device=self.device) for _ in weights.layers
-        ]
-        last = torch.empty(len(sources), network.hidden_size, dtype=dtype, device=self.device)
-        following = torch.empty(len(sources), dtype=torch.long, device=self.device)
-        for first in range(0, len(sources), PREFILL_ROWS):
-            chunk = sources[first : first + PREFILL_ROWS]
-            rows = Rows.pack([r.prompt_ids for r in chunk], [r.images for r in chunk], self.pad_id)
-            where = slice(first, first + len(chunk))
-            hidden, after, cached = self._run_prompts(weights, rows, features)
-            last[where], following[where] = hidden, after
-            for layer, (key, value) in enumerate(cached):
-                for offset, length in enumerate(rows.lengths.tolist()):
-                    keys[layer][first + offset, :, :, width - length :] = key[offset, :, :length].mT
-                    values[layer][first + offset, :, width - length :] = value[offset, :, :length]
-        gather = torch.tensor(members, device=self.device)
-        lengths = torch.tensor([len(request.prompt_ids) for request in sources], device=self.device)
-        starts = (width - lengths)[gather]
-        places = torch.tensor(entering, device=self.device) * budget
+        order = sorted(range(len(sources)), key=lambda source: sources[source].prefix is not None)
+        place = {source: at for at, source in enumerate(order)}
+        members = [place[source] for source in members]
+        done = prefill(
+            self.network,
+            call.weights,
+            [sources[source] for source in order],
+            call.features,
+            self.pad_id,
+            call.sampling.max_new_tokens,
+        )
+        keys, values, hidden, following = done.keys, done.values, done.hidden, done.following
+        lengths = torch.tensor([len(sources[source].request.prompt_ids) for source in order], device=self.device)
+        logits = self.network.logits(hidden)
+        if members != list(range(len(order))):
+            gather = torch.tensor(members, device=self.device)
+            keys, values = [key[gather] for key in keys], [value[gather] for value in values]
+            logits, following, lengths = logits[gather], following[gather], lengths[gather]
+        places = torch.tensor(entering, device=self.device) * call.sampling.max_new_tokens
         batch = Batch(
-            keys=[F.pad(key[gather], (0, budget)) for key in keys],
-            values=[F.pad(value[gather], (0, 0, 0, budget)) for value in values],
-            starts=starts,
-            positions=following[gather],
+            keys=keys,
+            values=values,
+            starts=done.width - lengths,
+            positions=following,
             tokens=torch.zeros_like(places),
             places=places,
-            limits=places + budget,
+            limits=places + call.sampling.max_new_tokens,
+            stops=torch.zeros_like(places),
             live=torch.ones_like(places, dtype=torch.bool),
-            column=width,
+            column=done.width,
         )
-        return network.logits(last)[gather], batch
-
-    def _run_prompts(
-        self, weights: Weights, rows: Rows, features: dict[bytes, Tensor]
-    ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
-        """Last hidden state and next position of each prompt, and every layer's keys and values."""
-        network = self.network
-        positions, following = network.row_positions(rows)
-        cosine, sine = (part[:, None] for part in network.rotary(positions))
-        ids = network.without_stray_images(rows).to(self.device)
-        hidden = network.embed(weights, ids, network.row_features(rows, features))
-        cached = []
-        for layer in weights.layers:
-            query, key, value = network.attention_inputs(layer, hidden, cosine, sine)
-            cached.append((key, value))
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=network.grouped)
-            hidden = network.after_attention(layer, hidden, mixed)
-        ends = (rows.lengths - 1).to(self.device)
-        hidden = hidden[torch.arange(len(hidden), device=self.device), ends]
-        return network.norm(hidden, weights.norm), following, cached
+        if call.stamp:
+            call.following.update(zip(entering, following.tolist(), strict=True))
+            for index in entering:
+                prefix = call.prefixes[index]
+                if prefix is not None:
+                    prefix.release()
+        return logits, batch
 
     def _decode(self, decoder: DecodingNetwork, batch: Batch) -> Tensor:
         """Run the last sampled tokens; logits (rows, vocabulary)."""
@@ -180,30 +218,69 @@ class EmbeddedEngine:
         batch.positions += 1
         return logits
 
-    def _sample(self, logits: Tensor, batch: Batch, results: _Results, sampling: Sampling) -> None:
+    def _sample(self, logits: Tensor, batch: Batch, call: _Call) -> None:
         """Draw the next token of every live row and note which rows end."""
+        results, sampling = call.results, call.sampling
         noise = results.noise.index_select(0, batch.places)
         batch.tokens, chosen = self.sampler(logits, noise, sampling.temperature, sampling.greedy)
         results.ids.index_copy_(0, batch.places, batch.tokens)
         results.logprobs.index_copy_(0, batch.places, chosen)
         batch.places = batch.places + 1
         batch.live &= ~self.ends.index_select(0, batch.tokens) & (batch.places < batch.limits)
+        if call.stops is not None:
+            batch.stops = call.stops[batch.stops, batch.tokens]
+            batch.live &= batch.stops != len(call.stops) - 1
         batch.places.masked_fill_(~batch.live, len(results.ids) - 1)
 
-    def _compact(self, batch: Batch) -> Batch | None:
+    def _compact(self, batch: Batch, call: _Call) -> Batch | None:
         """Drop the rows that ended, once there are enough of them; None when nothing is left."""
         remaining = int(batch.live.sum())
-        if remaining == 0:
-            return None
         if remaining == len(batch) or remaining > (1 - COMPACT_AT) * len(batch):
             return batch
-        return batch.kept(batch.live.nonzero()[:, 0])
+        if call.stamp:
+            self._keep(batch, call)
+        return batch.kept(batch.live.nonzero()[:, 0]) if remaining else None
 
-    def _completions(self, results: _Results, total: int) -> list[Completion]:
-        ids, logprobs = (part[:-1].view(total, -1).cpu().numpy() for part in (results.ids, results.logprobs))
+    def _keep(self, batch: Batch, call: _Call) -> None:
+        """Put the caches of the rows that ended aside, where their requests ask for it and the memory suffices."""
+        ended = (~batch.live).nonzero()[:, 0]
+        indices = (batch.limits[ended] // call.sampling.max_new_tokens - 1).tolist()
+        chosen = [at for at, index in enumerate(indices) if call.requests[index].keep]
+        if not chosen:
+            return
+        rows = ended[chosen]
+        free = max(self.prefix_bytes - sum(kept.num_bytes for kept in self._kept), 0)
+        whole = KeptRows(batch.keys, batch.values)
+        if 2 * len(chosen) >= len(batch) and whole.num_bytes <= free:
+            # Nobody writes to these any more: holding them costs some memory and spares a copy.
+            self._kept.add(whole)
+            for at, row, start in zip(chosen, rows.tolist(), batch.starts[rows].tolist(), strict=True):
+                call.kept[indices[at]] = (whole, row, start)
+            return
+        columns = batch.column - int(batch.starts[rows].min())
+        each = sum(part[0].numel() // part.shape[-1] * part.element_size() for part in batch.keys) * columns * 2
+        room = free // max(each, 1)
+        if room == 0:
+            return
+        kept, starts = batch.taken(rows[:room])
+        self._kept.add(kept)
+        for row, (at, start) in enumerate(zip(chosen[:room], starts, strict=True)):
+            call.kept[indices[at]] = (kept, row, start)
+
+    def _completions(self, call: _Call) -> list[Completion]:
+        total = len(call.requests)
+        ids, logprobs = (part[:-1].view(total, -1).cpu().numpy() for part in (call.results.ids, call.results.logprobs))
         ends = self.ends.cpu().numpy()
         counts = (ids >= 0).sum(1).tolist()
-        return [
-            Completion(row[:count].astype(np.int32), values[:count].copy(), bool(ends[row[count - 1]]))
-            for row, values, count in zip(ids, logprobs, counts, strict=True)
-        ]
+        completions = []
+        for index, (row, values, count) in enumerate(zip(ids, logprobs, counts, strict=True)):
+            reply = row[:count].astype(np.int32)
+            prefix = self._prefix(call, index, reply) if index in call.kept else None
+            completions.append(Completion(reply, values[:count].copy(), bool(ends[row[count - 1]]), prefix))
+        return completions
+
+    def _prefix(self, call: _Call, index: int, reply: np.ndarray) -> Prefix:
+        request = call.requests[index]
+        digests = tuple(image.digest for image in request.images)
+        covered = np.concatenate([request.prompt_ids, reply[:-1]])
+        return Prefix(covered, digests, call.following[index] + len(reply) - 1, call.stamp, *call.kept[index])

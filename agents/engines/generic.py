@@ -12,15 +12,22 @@ from ..networks.base import Rows
 from ..networks.generic import GenericNetwork
 from .base import Completion, Request, Sampling, uniforms
 from .sampler import Sampler
+from .stopping import StopStrings
 
 
 class GenericEngine:
-    """See `Engine`; requests run in batches of `slots`, each until its last sequence ends."""
+    """See `Engine`; requests run in batches of `slots`, each until its last sequence ends. It keeps no prefixes."""
 
     def __init__(
-        self, network: GenericNetwork, banned_ids: Sequence[int], end_ids: Sequence[int], pad_id: int, slots: int = 64
+        self,
+        network: GenericNetwork,
+        banned_ids: Sequence[int],
+        end_ids: Sequence[int],
+        pad_id: int,
+        slots: int = 64,
+        stop_strings: StopStrings | None = None,
     ) -> None:
-        self.network, self.pad_id, self.slots = network, pad_id, slots
+        self.network, self.pad_id, self.slots, self.stop_strings = network, pad_id, slots, stop_strings
         self.sampler = Sampler(network.vocabulary_size, banned_ids, network.model.device)
         self.end_ids = set(end_ids)
 
@@ -46,6 +53,11 @@ class GenericEngine:
         ids: list[list[int]] = [[] for _ in requests]
         logprobs: list[list[float]] = [[] for _ in requests]
         live = [True] * len(requests)
+        stops = None
+        if sampling.stop:
+            assert self.stop_strings is not None, "stop strings need the tokenizer's table"
+            stops = self.stop_strings.table(sampling.stop)
+        states = [0] * len(requests)
         for step in range(budget):
             tokens, chosen = self.sampler(
                 output.logits[:, -1].float(), noise[:, step], sampling.temperature, sampling.greedy
@@ -55,6 +67,9 @@ class GenericEngine:
                     ids[row].append(token)
                     logprobs[row].append(value)
                     live[row] = token not in self.end_ids
+                    if stops is not None:
+                        states[row] = int(stops[states[row], token])
+                        live[row] &= states[row] != len(stops) - 1
             if not any(live) or step == budget - 1:
                 break
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)

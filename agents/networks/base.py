@@ -86,6 +86,7 @@ class Network(Protocol):
     model: PreTrainedModel
     hidden_size: int
     vocabulary_size: int
+    checkpointing: bool
 
     def encode_images(self, images: Sequence[PixelInput]) -> list[Tensor]:
         """Each image's features, (num_tokens, hidden)."""

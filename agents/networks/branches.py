@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .base import PixelInput, Rows
-from .qwen import QwenNetwork, Weights
+from .qwen import QwenNetwork
 
 
 @dataclass(frozen=True)
@@ -38,38 +39,44 @@ class BranchedRows:
     splits: Tensor
 
     @classmethod
-    def pack(
-        cls,
-        network: QwenNetwork,
-        sequences: Sequence[np.ndarray],
-        images: Sequence[Sequence[PixelInput]],
-        splits: Sequence[int],
-        pad_id: int,
-    ) -> BranchedRows:
-        """Cut each sequence (int ids) after `splits` tokens; no image is cut in two."""
+    def pack(cls, network: QwenNetwork, rows: Rows, splits: Sequence[int]) -> BranchedRows:
+        """Cut each row after so many tokens, inside which no image may be cut in two.
+
+        The last token of a row is left out: it predicts nothing that is learned from.
+        """
         known: dict[tuple[bytes, ...], int] = {}
         firsts: list[int] = []
         owners: list[int] = []
-        shown: list[int] = []
-        for row, (ids, pixels, split) in enumerate(zip(sequences, images, splits, strict=True)):
-            shown.append(_images_within(pixels, int((ids[:split] == network.image_token).sum())))
-            key = (ids[:split].tobytes(), *(image.digest for image in pixels[: shown[-1]]))
+        sequences = [ids[: length - 1] for ids, length in zip(rows.ids.numpy(), rows.lengths.tolist(), strict=True)]
+        shown = [
+            _images_within(pixels, int((ids[:split] == network.image_token).sum()))
+            for ids, pixels, split in zip(sequences, rows.images, splits, strict=True)
+        ]
+        for row, (ids, pixels, split) in enumerate(zip(sequences, rows.images, splits, strict=True)):
+            key = (ids[:split].tobytes(), *(image.digest for image in pixels[: shown[row]]))
             owners.append(known.setdefault(key, len(firsts)))
             if owners[-1] == len(firsts):
                 firsts.append(row)
         beginnings = Rows.pack(
-            [sequences[row][: splits[row]] for row in firsts], [images[row][: shown[row]] for row in firsts], pad_id
+            [sequences[row][: splits[row]] for row in firsts], [rows.images[row][: shown[row]] for row in firsts], 0
         )
         rests = [ids[split:] for ids, split in zip(sequences, splits, strict=True)]
-        endings = Rows.pack(rests, [pixels[count:] for pixels, count in zip(images, shown, strict=True)], pad_id)
+        endings = Rows.pack(rests, [pixels[count:] for pixels, count in zip(rows.images, shown, strict=True)], 0)
         before = np.zeros((3, *beginnings.ids.shape), np.int64)
         after = np.zeros((3, *endings.ids.shape), np.int64)
-        for row, (ids, pixels, split) in enumerate(zip(sequences, images, splits, strict=True)):
+        for row, (ids, pixels, split) in enumerate(zip(sequences, rows.images, splits, strict=True)):
             positions, _ = network.positions(ids, pixels)
             before[:, owners[row], :split] = positions[:, :split]
             after[:, row, : len(ids) - split] = positions[:, split:]
         joined = np.concatenate([before.reshape(3, -1), after.reshape(3, -1)], 1)
         return cls(beginnings, endings, torch.tensor(owners), torch.from_numpy(joined), torch.tensor(list(splits)))
+
+    @property
+    def saved(self) -> float:
+        """The share of the rows' tokens that need not be run."""
+        shared = int(self.beginnings.lengths.sum())
+        whole = int((self.splits + self.endings.lengths).sum())
+        return (int(self.splits.sum()) - shared) / whole
 
     def places(self, rows: Tensor, columns: Tensor) -> Tensor:
         """int64, where the tokens at `columns` of `rows` stand in what `run_branches` returns."""
@@ -90,10 +97,19 @@ def _images_within(images: Sequence[PixelInput], tokens: int) -> int:
     return count
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """How the tokens of a tree stand: beginnings (count, length), endings (count, length), and who sees whom."""
+
+    beginnings: tuple[int, int]
+    endings: tuple[int, int]
+    owners: Tensor  # int64 (endings,)
+    visible: Tensor  # bool (endings, 1, ending length, beginning length + ending length)
+
+
 def run_branches(network: QwenNetwork, rows: BranchedRows, features: dict[bytes, Tensor] | None = None) -> Tensor:
     """Last hidden states (tokens, hidden) of all tokens, in the order of `BranchedRows.positions`."""
-    weights = network.weights()
-    device = weights.embedding.device
+    device = network.model.device
     known = dict(features or {})
     missing = {
         image.digest: image
@@ -103,36 +119,50 @@ def run_branches(network: QwenNetwork, rows: BranchedRows, features: dict[bytes,
     }
     if missing:
         known.update(zip(missing, network.encode_images(list(missing.values())), strict=True))
-    parts = [_embed(network, weights, part, known).flatten(0, 1) for part in (rows.beginnings, rows.endings)]
-    hidden = torch.cat(parts)[None]
+    parts = [
+        network.embed(None, network.without_stray_images(part).to(device), network.row_features(part, known))
+        for part in (rows.beginnings, rows.endings)
+    ]
+    hidden = torch.cat([part.flatten(0, 1) for part in parts])[None]
     cosine, sine = (part[None, None] for part in network.rotary(rows.positions.to(device)))
-    (first, width), (count, length) = rows.beginnings.ids.shape, rows.endings.ids.shape
-    owners = rows.owners.to(device)
+    width, length = rows.beginnings.ids.shape[1], rows.endings.ids.shape[1]
     columns = torch.arange(width + length, device=device)
     # An ending sees the real part of its beginning, and itself up to where it stands.
     seen = columns < rows.splits.to(device)[:, None, None]
     own = columns - width
     visible = seen | ((own >= 0) & (own <= torch.arange(length, device=device)[:, None]))
-    for layer in weights.layers:
-        inputs = network.attention_inputs(layer, hidden, cosine, sine)
-        query, key, value = (
-            part[0, :, : first * width].unflatten(1, (first, width)).transpose(0, 1) for part in inputs
-        )
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=network.grouped)
-        tails = (part[0, :, first * width :].unflatten(1, (count, length)).transpose(0, 1) for part in inputs)
-        query, own_key, own_value = tails
+    shape = _Shape(
+        (len(rows.beginnings.ids), width), (len(rows.endings.ids), length), rows.owners.to(device), visible[:, None]
+    )
+    for layer in network.decoder.layers:
+        if network.checkpointing and torch.is_grad_enabled():
+            inputs = (network, layer, hidden, cosine, sine, shape)
+            hidden = checkpoint(_run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
+        else:
+            hidden = _run_layer(network, layer, hidden, cosine, sine, shape)
+    return network.norm(hidden, network.decoder.norm.weight)[0]
+
+
+def _run_layer(
+    network: QwenNetwork, layer: nn.Module, hidden: Tensor, cosine: Tensor, sine: Tensor, shape: _Shape
+) -> Tensor:
+    """One decoder layer; only attention knows of beginnings and endings."""
+    weights = network.layer_weights(layer)
+    inputs = network.attention_inputs(weights, hidden, cosine, sine)
+    middle = shape.beginnings[0] * shape.beginnings[1]
+    query, key, value = (part[0, :, :middle].unflatten(1, shape.beginnings).transpose(0, 1) for part in inputs)
+    mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=network.grouped)
+    if shape.endings[1] == 0:
+        joined = mixed.transpose(0, 1).flatten(1, 2)
+    else:
+        rest = (part[0, :, middle:].unflatten(1, shape.endings).transpose(0, 1) for part in inputs)
+        query, own_key, own_value = rest
         branched = F.scaled_dot_product_attention(
             query,
-            torch.cat([key[owners], own_key], 2),
-            torch.cat([value[owners], own_value], 2),
-            attn_mask=visible[:, None],
+            torch.cat([key[shape.owners], own_key], 2),
+            torch.cat([value[shape.owners], own_value], 2),
+            attn_mask=shape.visible,
             enable_gqa=network.grouped,
         )
         joined = torch.cat([part.transpose(0, 1).flatten(1, 2) for part in (mixed, branched)], 1)
-        hidden = network.after_attention(layer, hidden, joined[None])
-    return network.norm(hidden, weights.norm)[0]
-
-
-def _embed(network: QwenNetwork, weights: Weights, rows: Rows, features: dict[bytes, Tensor]) -> Tensor:
-    ids = network.without_stray_images(rows).to(weights.embedding.device)
-    return network.embed(weights, ids, network.row_features(rows, features))
+    return network.after_attention(weights, hidden, joined[None])

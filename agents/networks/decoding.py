@@ -50,7 +50,8 @@ class DecodingNetwork:
             )
             for layer in weights.layers
         ]
-        self.head = (weights.head * weights.norm * root).t().contiguous()
+        # In float32 whatever the weights are, as the logits that are learned from.
+        self.head = (weights.head.float() * weights.norm.float() * root).t().contiguous()
 
     def step(
         self,
@@ -92,7 +93,7 @@ class DecodingNetwork:
             normed = self._normed(hidden)
             inner = F.silu(normed @ layer.gate, inplace=True).mul_(normed @ layer.up)
             hidden = torch.addmm(hidden, inner, layer.down)
-        return (self._normed(hidden) @ self.head).float()
+        return self._normed(hidden).float() @ self.head
 
     def _normed(self, hidden: Tensor) -> Tensor:
         """`hidden` (rows, size) divided by its root mean square and by the root of the size."""

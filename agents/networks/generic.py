@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import PixelInput, Rows
+
+
+@contextmanager
+def checkpointed(model: nn.Module) -> Iterator[None]:
+    """Layers that are run in here keep their inputs for the backward pass and make the rest again.
+
+    Only in here: a layer that is set so would sample without its cache.
+    """
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    for layer in layers:
+        run = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+        layer._gradient_checkpointing_func = run  # pyright: ignore[reportArgumentType]  # a function, as it documents
+        # The flag of the layer alone: what is inside it stays as in evaluation, without dropout.
+        layer.gradient_checkpointing = layer.training = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gradient_checkpointing = layer.training = False
 
 
 class GenericNetwork:
     """See `Network` for the contract. Image features are not shared between rows: each row's images run with it."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, checkpointing: bool = False) -> None:
+        self.model, self.checkpointing = model, checkpointing
         text = model.config.get_text_config()
         self.hidden_size, self.vocabulary_size = text.hidden_size, text.vocab_size
         self.has_vision = "vision_config" in model.config.to_dict()
@@ -27,7 +51,8 @@ class GenericNetwork:
     def hidden(self, rows: Rows, features: dict[bytes, Tensor] | None = None) -> Tensor:
         """Last hidden states (rows, length, hidden); `features` are ignored."""
         inputs = self.inputs(rows)
-        return self.model.model(**inputs, use_cache=False).last_hidden_state
+        with checkpointed(self.model) if self.checkpointing and torch.is_grad_enabled() else nullcontext():
+            return self.model.model(**inputs, use_cache=False).last_hidden_state
 
     def inputs(self, rows: Rows, left: bool = False) -> dict[str, Tensor]:
         """Keyword arguments for the model's forward; `left` moves the padding to the left, as decoding wants it."""
@@ -55,5 +80,8 @@ class GenericNetwork:
         return inputs
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits in float32, (..., vocabulary)."""
-        return self.model.lm_head(hidden).float()
+        """Logits in float32, (..., vocabulary); the product is taken in float32 too, whatever the weights are."""
+        head = self.model.lm_head
+        if head.weight.dtype == torch.float32:
+            return head(hidden)
+        return F.linear(hidden.float(), head.weight.float(), None if head.bias is None else head.bias.float())

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from .base import PixelInput, Rows
+from .lora import bias_of, weight_of
 from .mrope import mrope_positions
 from .rotary import rotate
 from .vision import encode_grid
@@ -51,8 +54,8 @@ class Weights:
 class QwenNetwork:
     """The fused network; see `Network` for the contract."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, checkpointing: bool = False, packing: bool = False) -> None:
+        self.model, self.checkpointing, self.packing = model, checkpointing, packing
         config = model.config
         self.vision_config = config.vision_config if config.model_type == "qwen2_5_vl" else None
         text = config.text_config if self.vision_config is not None else config
@@ -72,24 +75,22 @@ class QwenNetwork:
 
     def weights(self) -> Weights:
         """Collect the weights as they are now."""
-        layers = []
-        for layer in self.decoder.layers:
-            attention, mlp = layer.self_attn, layer.mlp
-            projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-            layers.append(
-                LayerWeights(
-                    layer.input_layernorm.weight,
-                    layer.post_attention_layernorm.weight,
-                    torch.cat([projection.weight for projection in projections]),
-                    torch.cat([projection.bias for projection in projections]),
-                    attention.o_proj.weight,
-                    mlp.gate_proj.weight,
-                    mlp.up_proj.weight,
-                    mlp.down_proj.weight,
-                )
-            )
-        return Weights(
-            self.decoder.embed_tokens.weight, tuple(layers), self.decoder.norm.weight, self.model.lm_head.weight
+        layers = tuple(self.layer_weights(layer) for layer in self.decoder.layers)
+        return Weights(self.decoder.embed_tokens.weight, layers, self.decoder.norm.weight, self.model.lm_head.weight)
+
+    def layer_weights(self, layer: Any) -> LayerWeights:
+        """Collect those of one decoder layer of `transformers`."""
+        attention, mlp = layer.self_attn, layer.mlp
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        return LayerWeights(
+            layer.input_layernorm.weight,
+            layer.post_attention_layernorm.weight,
+            torch.cat([weight_of(projection) for projection in projections]),
+            torch.cat([bias_of(projection) for projection in projections]),
+            weight_of(attention.o_proj),
+            weight_of(mlp.gate_proj),
+            weight_of(mlp.up_proj),
+            weight_of(mlp.down_proj),
         )
 
     def encode_images(self, images: Sequence[PixelInput]) -> list[Tensor]:
@@ -120,9 +121,9 @@ class QwenNetwork:
         """The same for positions 0 to `count` - 1 of text, where all axes are equal: (count, head_dim) each."""
         return self.rotary(torch.arange(count, device=self.frequency.device).expand(3, -1))
 
-    def embed(self, weights: Weights, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
+    def embed(self, weights: Weights | None, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
         """Embeddings of `ids` with each image token replaced by the next row of `features`."""
-        embedded = F.embedding(ids, weights.embedding)
+        embedded = F.embedding(ids, self.decoder.embed_tokens.weight if weights is None else weights.embedding)
         if not features:
             return embedded
         places = (ids == self.image_token)[..., None]
@@ -147,17 +148,46 @@ class QwenNetwork:
 
     def hidden(self, rows: Rows, features: dict[bytes, Tensor] | None = None) -> Tensor:
         """Last hidden states (rows, length, hidden); those in the padding mean nothing."""
-        weights = self.weights()
-        cosine, sine = self.rotary(self.row_positions(rows)[0])
-        ids = self.without_stray_images(rows).to(self.model.device)
-        hidden = self.embed(weights, ids, self.row_features(rows, features))
+        positions = self.row_positions(rows)[0]
+        real = torch.arange(rows.ids.shape[1])[None] < rows.lengths[:, None]
+        packed = self.packing and not bool(real.all())
+        ids = rows.ids[real][None] if packed else self.without_stray_images(rows)
+        places = real.flatten().nonzero()[:, 0].to(self.model.device) if packed else None
+        cosine, sine = self.rotary(positions if places is None else positions.flatten(1)[:, None, places])
+        hidden = self.embed(None, ids.to(self.model.device), self.row_features(rows, features))
         cosine, sine = cosine[:, None], sine[:, None]
-        for layer in weights.layers:
-            query, key, value = self.attention_inputs(layer, hidden, cosine, sine)
-            # Rows are padded on the right, so the causal mask alone keeps every real token from the padding.
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=self.grouped)
-            hidden = self.after_attention(layer, hidden, mixed)
-        return self.norm(hidden, weights.norm)
+        shape = (rows.ids.shape[0], rows.ids.shape[1], places)
+        for layer in self.decoder.layers:
+            if self.checkpointing and torch.is_grad_enabled():
+                inputs = (layer, hidden, cosine, sine, shape)
+                hidden = checkpoint(self.run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
+            else:
+                hidden = self.run_layer(layer, hidden, cosine, sine, shape)
+        hidden = self.norm(hidden, self.decoder.norm.weight)
+        return hidden if places is None else _spread(hidden[0], places, rows.ids.shape)
+
+    def run_layer(
+        self, layer: Any, hidden: Tensor, cosine: Tensor, sine: Tensor, shape: tuple[int, int, Tensor | None]
+    ) -> Tensor:
+        """One decoder layer.
+
+        Args:
+            layer: of the decoder.
+            hidden: (rows, length, hidden), or (1, tokens, hidden) where the padding is left out.
+            cosine, sine: (rows, 1, length, dim) or (1, 1, tokens, dim).
+            shape: rows, length, and None or the int64 (tokens,) places of the tokens among rows times length.
+        """
+        weights, (*block, places) = self.layer_weights(layer), shape
+        query, key, value = self.attention_inputs(weights, hidden, cosine, sine)
+        if places is not None:  # only attention knows of rows
+            query, key, value = (
+                _spread(heads[0].transpose(0, 1), places, block).transpose(1, 2) for heads in (query, key, value)
+            )
+        # Rows are padded on the right, so the causal mask alone keeps every real token from the padding.
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=self.grouped)
+        if places is not None:
+            mixed = mixed.transpose(1, 2).flatten(0, 1)[places].transpose(0, 1)[None]
+        return self.after_attention(weights, hidden, mixed)
 
     def without_stray_images(self, rows: Rows) -> Tensor:
         """The ids, with image tokens in the padding (where a pad id may be anything) made harmless."""
@@ -187,5 +217,11 @@ class QwenNetwork:
         return hidden + F.linear(F.silu(F.linear(inner, layer.gate)) * F.linear(inner, layer.up), layer.down)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits in float32, (..., vocabulary)."""
-        return F.linear(hidden, self.model.lm_head.weight).float()
+        """Logits in float32, (..., vocabulary); the product is taken in float32 too, whatever the weights are."""
+        return F.linear(hidden.float(), self.model.lm_head.weight.float())
+
+
+def _spread(tokens: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:
+    """(tokens, ...) to (rows, length, ...), 0 in the padding."""
+    spread = tokens.new_zeros(shape[0] * shape[1], *tokens.shape[1:])
+    return spread.index_copy(0, places, tokens).unflatten(0, tuple(shape))

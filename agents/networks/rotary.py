@@ -15,4 +15,5 @@ def rotate(heads: Tensor, cosine: Tensor, signed_sine: Tensor) -> Tensor:
         signed_sine: likewise the sines, negative in the first half.
     """
     swapped = heads.roll(heads.shape[-1] // 2, -1)
-    return torch.addcmul(heads * cosine, swapped, signed_sine)
+    # Angles are float32; what is turned stays in the format that it came in.
+    return torch.addcmul(heads * cosine, swapped, signed_sine).to(heads.dtype)

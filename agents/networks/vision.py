@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from .lora import bias_of, weight_of
 from .rotary import rotate
 
 if TYPE_CHECKING:
@@ -37,15 +38,15 @@ def encode_grid(
     hidden = _embed_patches(tower, config, patches)
     for block in cast("Iterable[qwen.Qwen2_5_VLVisionBlock]", tower.blocks):
         inner = _norm(hidden, block.norm1)
-        joined = F.linear(inner, block.attn.qkv.weight, block.attn.qkv.bias)
+        joined = _linear(inner, block.attn.qkv)
         query, key, value = joined.view(*joined.shape[:2], 3, heads, dim).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(rotate(query, cosine, sine), rotate(key, cosine, sine), value)
         mixed = mixed.transpose(1, 2).reshape(hidden.shape)
-        hidden = hidden + F.linear(mixed, block.attn.proj.weight, block.attn.proj.bias)
+        hidden = hidden + _linear(mixed, block.attn.proj)
         inner, mlp = _norm(hidden, block.norm2), block.mlp
-        gate = F.silu(F.linear(inner, mlp.gate_proj.weight, mlp.gate_proj.bias))
-        up = F.linear(inner, mlp.up_proj.weight, mlp.up_proj.bias)
-        hidden = hidden + F.linear(gate * up, mlp.down_proj.weight, mlp.down_proj.bias)
+        gate = F.silu(_linear(inner, mlp.gate_proj))
+        up = _linear(inner, mlp.up_proj)
+        hidden = hidden + _linear(gate * up, mlp.down_proj)
     merger = tower.merger
     merged = _norm(hidden, merger.ln_q).view(len(patches), -1, merger.hidden_size)
     return merger.mlp(merged)
@@ -59,6 +60,10 @@ def _embed_patches(
     kernel = tower.patch_embed.proj.weight.view(config.hidden_size, config.in_channels, frames, area).sum(2)
     still = patches.view(*patches.shape[:2], config.in_channels, frames, area)[:, :, :, 0]
     return F.linear(still.reshape(*patches.shape[:2], -1).to(kernel.dtype), kernel.reshape(config.hidden_size, -1))
+
+
+def _linear(inner: Tensor, linear: nn.Module) -> Tensor:
+    return F.linear(inner, weight_of(linear), bias_of(linear))
 
 
 def _norm(hidden: Tensor, norm: qwen.Qwen2_5_VLRMSNorm) -> Tensor:

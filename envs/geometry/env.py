@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,7 +136,9 @@ class GeometryEnv(gym.Env[Observation, str]):
         """
         super().reset(seed=seed)
         problem = choose_problem(options, self.np_random, self.families, self.level, self.split)
-        self._image = draw_problem(problem, self.np_random, self.size, self.style)
+        state = json.dumps(self.np_random.bit_generator.state)
+        self._image, after = _draw(problem, state, self.size, self.style)
+        self.np_random.bit_generator.state = json.loads(after)
         self._problem, self._answered = problem, False
         return self._observe(problem), {"family": problem.family}
 
@@ -176,6 +180,14 @@ class GeometryEnv(gym.Env[Observation, str]):
     def _observe(self, problem: Problem) -> Observation:
         question = READ_QUESTION if self.ask == "read" else SHAPE_FAMILIES[problem.family].question
         return {"image": self._image.copy(), "question": question}
+
+
+@functools.lru_cache(maxsize=64)
+def _draw(problem: Problem, state: str, size: int, style: str) -> tuple[np.ndarray, str]:
+    """The diagram, and the generator's state after it; the environments of a group start alike and draw it once."""
+    generator = np.random.Generator(np.random.PCG64())
+    generator.bit_generator.state = json.loads(state)
+    return draw_problem(problem, generator, size, style), json.dumps(generator.bit_generator.state)
 
 
 def _describe(observation: Observation, info: dict[str, Any]) -> list[Part]:

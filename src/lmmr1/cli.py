@@ -34,6 +34,8 @@ EXTRAS = {
     "yaml": "train",
     "rich": "train",
     "tensorboard": "train",
+    "peft": "lora",
+    "wandb": "wandb",
     "math_verify": "math",
     "av": "video",
     "pygame": "games",

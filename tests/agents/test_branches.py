@@ -46,11 +46,13 @@ def test_branches_equal_rows_and_so_do_their_gradients(family: str, pictures: in
     network = loaded.network
     assert isinstance(network, QwenNetwork)
     sequences, images, splits = rows_of(network, loaded.images, pictures)
-    branched = BranchedRows.pack(network, sequences, images, splits, loaded.pad_id)
+    whole = Rows.pack(sequences, images, loaded.pad_id)
+    branched = BranchedRows.pack(network, whole, splits)
+    assert 0 < branched.saved < 1
     assert len(branched.beginnings.ids) == 3
     assert branched.owners.tolist() == [0, 1, 1, 2, 2, 2]
-    rows = torch.cat([torch.full((len(ids),), row) for row, ids in enumerate(sequences)])
-    columns = torch.cat([torch.arange(len(ids)) for ids in sequences])
+    rows = torch.cat([torch.full((len(ids) - 1,), row) for row, ids in enumerate(sequences)])
+    columns = torch.cat([torch.arange(len(ids) - 1) for ids in sequences])
     weight = torch.randn(len(rows), network.hidden_size, generator=torch.Generator().manual_seed(0))
     results = []
     for tree in (True, False):
@@ -58,7 +60,7 @@ def test_branches_equal_rows_and_so_do_their_gradients(family: str, pictures: in
         if tree:
             hidden = run_branches(network, branched)[branched.places(rows, columns)]
         else:
-            hidden = network.hidden(Rows.pack(sequences, images, loaded.pad_id))[rows, columns]
+            hidden = network.hidden(whole)[rows, columns]
         (hidden * weight).sum().backward()
         gradients = [p.grad.clone() for p in network.model.parameters() if p.grad is not None]
         results.append((hidden.detach(), gradients))
@@ -67,3 +69,13 @@ def test_branches_equal_rows_and_so_do_their_gradients(family: str, pictures: in
     assert len(gradients) == len(others)
     for a, b in zip(gradients, others, strict=True):
         assert torch.allclose(a, b, atol=2e-4, rtol=1e-3)
+
+
+def test_replies_of_one_token_are_all_beginning() -> None:
+    network = random_tiny(1).network
+    assert isinstance(network, QwenNetwork)
+    ids = np.arange(30, 40, dtype=np.int32)
+    rows = Rows.pack([ids, ids], [(), ()], 0)
+    tree = BranchedRows.pack(network, rows, [9, 9])
+    hidden = run_branches(network, tree)[tree.places(torch.tensor([0, 1]), torch.tensor([8, 8]))]
+    assert torch.allclose(hidden, network.hidden(rows)[:, 8], atol=1e-6)

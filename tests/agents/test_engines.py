@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
-from lmmr1.agents.engines.base import Request, Sampling, uniforms
+from lmmr1.agents.engines.base import Completion, Request, Sampling, uniforms
 from lmmr1.agents.engines.embedded import EmbeddedEngine
 from lmmr1.agents.engines.generic import GenericEngine
 from lmmr1.agents.engines.sampler import Sampler
+from lmmr1.agents.engines.stopping import StopStrings, token_bytes
 from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.networks.base import Rows
 from lmmr1.agents.networks.generic import GenericNetwork
 from lmmr1.agents.networks.qwen import QwenNetwork
+from lmmr1.agents.template import Template
+from lmmr1.envs.errors import UserError
 
 from .models import random_tiny
 
@@ -140,3 +144,195 @@ def test_features_are_kept_only_when_asked(loaded: LoadedModel, tmp_path: Path) 
     keeper.keep_features = True
     keeper.generate(requests, Sampling(2))
     assert len(keeper.features) == 4
+
+
+def next_turns(
+    loaded: LoadedModel, requests: Sequence[Request], done: Sequence[Completion], kept: bool = True
+) -> list[Request]:
+    """The requests of the turn after `done`: everything so far, an image and a few words."""
+    new = make_requests(loaded, len(requests), len(requests), images=True)[::-1]
+    return [
+        Request(
+            np.concatenate([before.prompt_ids, completion.ids, added.prompt_ids]),
+            (*before.images, *added.images),
+            (*before.key, len(before.prompt_ids)),
+            completion.prefix if kept else None,
+            keep=True,
+        )
+        for before, completion, added in zip(requests, done, new, strict=True)
+    ]
+
+
+def first_turns(loaded: LoadedModel, count: int, distinct: int) -> list[Request]:
+    requests = make_requests(loaded, count, distinct, images=True)
+    return [Request(r.prompt_ids, r.images, r.key, keep=True) for r in requests]
+
+
+@pytest.mark.parametrize("slots", [64, 5])
+def test_a_kept_prefix_changes_nothing(loaded: LoadedModel, slots: int) -> None:
+    # Many end tokens, so that rows leave at all lengths; equal prompts, so that some of them share a prefix.
+    runner = embedded(loaded, tuple(range(40, 60)), slots)
+    turn = first_turns(loaded, 24, 9)
+    done = runner.generate(turn, Sampling(20))
+    for _ in range(4):
+        assert all(completion.prefix is not None for completion in done)
+        plain = runner.generate(next_turns(loaded, turn, done, kept=False), Sampling(20))
+        turn = next_turns(loaded, turn, done)
+        done = runner.generate(turn, Sampling(20))
+        assert len({len(completion.ids) for completion in done}) > 3
+        for one, other in zip(done, plain, strict=True):
+            assert np.array_equal(one.ids, other.ids)
+            assert np.allclose(one.logprobs, other.logprobs, atol=1e-5)
+
+
+def test_a_later_turn_runs_the_new_ids_only(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = loaded.network
+    assert isinstance(network, QwenNetwork)
+    images, tokens = [], []
+    encode, embed = network.encode_images, network.embed
+    monkeypatch.setattr(network, "encode_images", lambda new: images.append(len(new)) or encode(new))
+    monkeypatch.setattr(
+        network, "embed", lambda weights, ids, features: tokens.append(ids.numel()) or embed(weights, ids, features)
+    )
+    runner = engine(loaded, 8)
+    turn = first_turns(loaded, 1, 1)
+    done = runner.generate(turn, Sampling(6))
+    for _ in range(3):
+        before = len(turn[0].prompt_ids) + len(done[0].ids) - 1  # the last id was sampled and never run
+        turn = next_turns(loaded, turn, done)
+        done = runner.generate(turn, Sampling(6))
+        assert tokens[-1] == len(turn[0].prompt_ids) - before
+    assert images == [1, 1, 1, 1]
+
+
+def test_samples_of_equal_conversations_are_run_once(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = loaded.network
+    assert isinstance(network, QwenNetwork)
+    runner = engine(loaded, 8)
+    done = runner.generate(first_turns(loaded, 6, 2), Sampling(5, greedy=True))
+    again = next_turns(loaded, first_turns(loaded, 6, 2), done)
+    again = [Request(*vars(again[i % 2]).values()) for i in range(6)]
+    rows, embed = [], network.embed
+    monkeypatch.setattr(
+        network, "embed", lambda weights, ids, features: rows.append(len(ids)) or embed(weights, ids, features)
+    )
+    runner.generate(again, Sampling(5))
+    assert rows == [2]
+
+
+def test_a_prefix_of_other_weights_is_not_used(tmp_path: Path) -> None:
+    loaded = random_tiny(seed=3)
+    runner = engine(loaded, 8)
+    turn = first_turns(loaded, 4, 4)
+    done = runner.generate(turn, Sampling(8))
+    optimizer = torch.optim.AdamW([loaded.model.model.visual.patch_embed.proj.weight], lr=0.05, fused=True)
+    optimizer.param_groups[0]["params"][0].grad = torch.ones_like(optimizer.param_groups[0]["params"][0])
+    optimizer.step()
+    turns = next_turns(loaded, turn, done)
+    after = runner.generate(turns, Sampling(8))
+    plain = engine(loaded, 8).generate(next_turns(loaded, turn, done, kept=False), Sampling(8))
+    for one, other in zip(after, plain, strict=True):
+        assert np.array_equal(one.ids, other.ids) and one.logprobs.tobytes() == other.logprobs.tobytes()
+
+
+def test_a_prefix_that_does_not_begin_the_prompt_is_not_used(loaded: LoadedModel) -> None:
+    runner = engine(loaded, 8)
+    turn = first_turns(loaded, 2, 2)
+    done = runner.generate(turn, Sampling(8))
+    turns = next_turns(loaded, turn, done)
+    assert turns[0].prefix is not None and turns[1].prefix is not None
+    for wrong in (
+        Request(turns[1].prompt_ids, turns[1].images, (1,), turns[0].prefix),  # another conversation's
+        Request(turns[1].prompt_ids, (turns[0].images[0], turns[1].images[1]), (1,), turns[1].prefix),  # same ids
+    ):
+        plain = Request(wrong.prompt_ids, wrong.images, wrong.key)
+        one, other = (runner.generate([request], Sampling(8))[0] for request in (wrong, plain))
+        assert one.logprobs.tobytes() == other.logprobs.tobytes()
+        assert wrong.prefix is not None and wrong.prefix.rows is None
+
+
+def test_prefixes_take_no_more_memory_than_they_may(loaded: LoadedModel) -> None:
+    assert isinstance(loaded.network, QwenNetwork)
+    turn = first_turns(loaded, 6, 6)
+    arguments = (loaded.network, loaded.banned_ids, loaded.end_ids, loaded.pad_id)
+    everything = EmbeddedEngine(*arguments)
+    done = everything.generate(turn, Sampling(8))
+    taken = sum(kept.num_bytes for kept in everything._kept)
+    assert taken > 0
+    del done
+    assert len(everything._kept) == 0, "memory goes with the conversations that held it"
+    assert all(c.prefix is None for c in EmbeddedEngine(*arguments, prefix_bytes=0).generate(turn, Sampling(8)))
+    narrow = EmbeddedEngine(*arguments, prefix_bytes=taken // 2)
+    done = narrow.generate(turn, Sampling(8))
+    assert 0 < sum(completion.prefix is not None for completion in done) < 6
+    assert sum(kept.num_bytes for kept in narrow._kept) <= taken // 2
+    plain = everything.generate(next_turns(loaded, turn, done, kept=False), Sampling(8))
+    for one, other in zip(narrow.generate(next_turns(loaded, turn, done), Sampling(8)), plain, strict=True):
+        assert np.array_equal(one.ids, other.ids)
+
+
+def test_nothing_is_kept_unasked(loaded: LoadedModel) -> None:
+    assert all(c.prefix is None for c in engine(loaded, 8).generate(make_requests(loaded, 4, 4, True), Sampling(4)))
+
+
+def cut_by_decoding(template: Template, ids: np.ndarray, stop: Sequence[str]) -> int:
+    """How many of `ids` there are up to the first whose text holds a stop string; all where none does."""
+    for count in range(1, len(ids) + 1):
+        if any(text in template.decode(ids[:count]) for text in stop):
+            return count
+    return len(ids)
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["embedded", "generic"])
+@pytest.mark.parametrize("stop", [("a",), ("</think>", "B", "é", "9"), ("7<", "me", "goal box", " ")], ids=str)
+def test_a_stop_string_ends_a_reply_at_its_token(loaded: LoadedModel, fused: bool, stop: tuple[str, ...]) -> None:
+    strings = StopStrings(loaded.tokenizer, loaded.network.vocabulary_size)
+    arguments = (loaded.banned_ids, loaded.end_ids, loaded.pad_id, 16, strings)
+    assert isinstance(loaded.network, QwenNetwork)
+    runner = (
+        EmbeddedEngine(loaded.network, *arguments) if fused else GenericEngine(GenericNetwork(loaded.model), *arguments)
+    )
+    requests = make_requests(loaded, 40, 40, False)
+    free = runner.generate(requests, Sampling(40))
+    stopped = runner.generate(requests, Sampling(40, stop=stop))
+    template = Template(loaded)
+    cuts = [cut_by_decoding(template, completion.ids, stop) for completion in free]
+    assert [len(completion.ids) for completion in stopped] == cuts
+    assert sum(cut < len(completion.ids) for cut, completion in zip(cuts, free, strict=True)) > 3
+    for one, other, cut in zip(stopped, free, cuts, strict=True):
+        assert np.array_equal(one.ids, other.ids[:cut])
+        assert one.ended == (int(one.ids[-1]) in loaded.end_ids)
+
+
+def test_the_stop_table_finds_strings_across_tokens_and_inside_them(loaded: LoadedModel) -> None:
+    tokenizer, size = loaded.tokenizer, loaded.network.vocabulary_size
+    strings = ("abab", "bb", "er re", "ü\U0001f642", "<answer>x")
+    table, pieces = StopStrings(tokenizer, size).table(strings), token_bytes(tokenizer, size)
+    rng = np.random.default_rng(0)
+    speakable = np.array(tokenizer.encode("ab er reuserabü\U0001f642x<answer>Perimeter read Your"))
+    found = 0
+    for _ in range(300):
+        ids = rng.choice(speakable, 30)
+        state, first = 0, None
+        for count, token in enumerate(ids.tolist(), 1):
+            state = int(table[state, token])
+            if state == len(table) - 1 and first is None:
+                first = count
+        text = b"".join(pieces[token] for token in ids.tolist()[: first or len(ids)])
+        assert first == next((n for n in range(1, 31) if any(s in tokenizer.decode(ids[:n]) for s in strings)), None)
+        assert any(s.encode() in text for s in strings) == (first is not None)
+        found += first is not None
+    assert 50 < found < 300
+
+
+def test_stop_strings_that_cannot_be_are_refused(loaded: LoadedModel) -> None:
+    from tokenizers.decoders import Metaspace
+
+    strings = StopStrings(loaded.tokenizer, loaded.network.vocabulary_size)
+    with pytest.raises(UserError, match="a stop string must not be empty"):
+        strings.table(("a", ""))
+    other = random_tiny().tokenizer
+    assert isinstance(other, PreTrainedTokenizerFast)
+    other.backend_tokenizer.decoder = Metaspace()
+    with pytest.raises(UserError, match="need a byte-level tokenizer, and that of .* is none; leave stop empty"):
+        StopStrings(other, 400).table(("a",))

@@ -160,3 +160,30 @@ def test_a_turn_context_shows_only_the_present(loaded: LoadedModel) -> None:
         expected, _ = policy.template.first(turn.messages)
         assert np.array_equal(turn.prompt_ids, expected)
     assert len(episode_sequences(episode, policy)) == len(episode.turns)
+
+
+@pytest.mark.parametrize("context", ["window:2:1", "window:3:all", "window:all:2"])
+def test_a_window_is_exact_in_every_turn(loaded: LoadedModel, context: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is trained on is what was in the prompt, and the kept log-probabilities are those of that prompt."""
+    policy = PolicyAgent(loaded, Sampling(8), context=context)
+    prompts, generate = [], policy.engine.generate
+    monkeypatch.setattr(
+        policy.engine, "generate", lambda requests, s: prompts.extend(requests) or generate(requests, s)
+    )
+    make = (lambda: pictures(TURNS)) if loaded.images is not None else words
+    episode = rollout(policy, make, 1, seed=1, stream=0, max_turns=TURNS)[0]
+    sequences = episode_sequences(episode, policy)
+    assert len(sequences) == len(prompts) == TURNS
+    image_token = loaded.model.config.image_token_id if loaded.images is not None else -1
+    for number, ((sequence, turns), request) in enumerate(zip(sequences, prompts, strict=True)):
+        turn = episode.turns[number]
+        assert turns == [(number, turn)]
+        assert np.array_equal(sequence.ids, np.concatenate([request.prompt_ids, turn.reply_ids]))
+        assert [image.digest for image in sequence.images] == [image.digest for image in request.images]
+        assert int((sequence.ids == image_token).sum()) == sum(image.num_tokens for image in sequence.images)
+        rows = Rows.pack([sequence.ids], [sequence.images], loaded.pad_id)
+        with torch.no_grad():
+            hidden = loaded.network.hidden(rows)[0, sequence.predictors]
+            logprobs = policy.sampler.log_probabilities(loaded.network.logits(hidden), 1.0)
+        replayed = logprobs.gather(1, torch.from_numpy(turn.reply_ids).long()[:, None])[:, 0].numpy()
+        assert np.abs(replayed - turn.logprobs).max() < 1e-5

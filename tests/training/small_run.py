@@ -39,7 +39,7 @@ stages:
     rollout: {groups: 4, group_size: 1, max_new_tokens: 24}
     ppo: {estimator: gae, lam: 0.95}
     optimizer: {learning_rate: 1.0e-3}
-    kl: {coefficient: 0.01, placement: reward, estimator: k1}
+    kl: {coefficient: 0.01, placement: reward, estimator: k1, target: 0.001, horizon: 50}
   game:
     kind: ppo
     help: many turns, each a sequence of its own; branches from the first stage

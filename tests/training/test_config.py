@@ -11,6 +11,7 @@ import yaml
 from lmmr1.envs.errors import UserError
 from lmmr1.training import config
 from lmmr1.training.config import KLConfig, PPOConfig, RolloutConfig, StageConfig
+from lmmr1.training.config.ppo import GROUP_ESTIMATORS
 from lmmr1.training.recipe import (
     describe_recipes,
     dump_recipe,
@@ -146,6 +147,37 @@ def test_overrides(key, value, expected):
             r"stages\.improve\.rollout\.group_size must be at least 2 for ppo\.estimator",
         ),
         (
+            "stages.improve.rollout",
+            "{groups: 4, group_size: 1}",
+            r"stages\.improve\.rollout\.group_size must be at least 2 for ppo\.estimator reinforce_baseline",
+        ),
+        (
+            "stages.improve.ppo.estimator",
+            "ppo",
+            r"stages\.improve\.ppo\.estimator must be 'gae', 'gae_turn'.*'dr_grpo' or 'gigpo', not 'ppo'",
+        ),
+        ("stages.improve.ppo.dual_clip", "1", r"stages\.improve\.ppo\.dual_clip must be above 1, not 1"),
+        ("stages.improve.ppo.dual_clip", ".inf", r"stages\.improve\.ppo\.dual_clip must be above 1, not inf"),
+        ("stages.improve.ppo.turn_lam", "1.5", r"stages\.improve\.ppo\.turn_lam must be between 0 and 1"),
+        (
+            "stages.improve.ppo",
+            "{estimator: grpo, turn_gamma: 0}",
+            r"ppo\.turn_gamma 0 leaves estimator grpo the first",
+        ),
+        ("stages.improve.kl.reference", "none", r"stages\.improve\.kl\.coefficient 0\.001 needs a reference"),
+        ("stages.improve.kl", "{coefficient: 0, target: 0.1}", r"kl\.target 0\.1 needs a coefficient above 0"),
+        ("stages.improve.kl.target", "0", r"stages\.improve\.kl\.target must be above 0, not 0"),
+        ("stages.improve.correction.cap", "0.5", r"stages\.improve\.correction\.cap must be at least 1, not 0\.5"),
+        ("stages.improve.correction.floor", "2", r"stages\.improve\.correction\.floor must be between 0 and 1"),
+        ("stages.improve.correction.reward_clip", "[1, 1]", r"correction\.reward_clip must be a lower and a higher"),
+        ("stages.improve.correction.overlong", "penalise", r"correction\.overlong_buffer is 0 with overlong penalise"),
+        ("stages.improve.correction.overlong_buffer", "5", r"correction\.overlong_buffer is 5 with overlong keep"),
+        (
+            "stages.improve.correction",
+            "{overlong: penalise, overlong_buffer: 999}",
+            r"stages\.improve\.correction\.overlong_buffer \(999\) must not exceed rollout\.max_new_tokens \(40\)",
+        ),
+        (
             "stages.improve.kl",
             "{estimator: full, placement: reward}",
             r"stages\.improve\.kl\.estimator full needs placement loss",
@@ -264,6 +296,14 @@ def test_every_setting_is_frozen_explained_and_few(kind: type):
         )
     # A required field keeps the class from being built with nothing; frozen is read off the class itself.
     assert vars(kind)["__dataclass_params__"].frozen
+
+
+@pytest.mark.parametrize("estimator", GROUP_ESTIMATORS)
+def test_what_compares_the_episodes_of_a_group_needs_two(estimator):
+    rollout, environments = RolloutConfig(groups=4, group_size=1), read().stages["improve"].environments
+    with pytest.raises(UserError, match=f"^rollout.group_size must be at least 2 for ppo.estimator {estimator}:"):
+        StageConfig("ppo", "x", environments=environments, rollout=rollout, ppo=PPOConfig(estimator))
+    StageConfig("ppo", "x", environments=environments, rollout=rollout, ppo=PPOConfig("reinforce"))
 
 
 def test_a_stage_can_be_built_without_a_recipe():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import torch
 
 from lmmr1.envs.errors import UserError
+from lmmr1.training.config import TrackingConfig
 from lmmr1.training.records.metrics import MetricsWriter, read_metrics
+from lmmr1.training.records.tags import TAGS
 
 
 def test_rows_come_back(tmp_path: Path) -> None:
@@ -86,7 +89,8 @@ def test_tensorboard_shows_the_rows_and_forgets_what_was_cut_off(tmp_path: Path)
     with MetricsWriter(tmp_path, resume_rows=2) as writer:
         for step in (2, 3):
             writer.write({"stage": "fre", "iteration": step, "step": step, "reward": 10.0 + step})
-    assert _board_points(tmp_path / "tensorboard") == {"fre/reward": [(0, 1.0), (1, 2.0), (2, 12.0), (3, 13.0)]}
+    points = {"charts/episodic_return": [(0, 1.0), (1, 2.0), (2, 12.0), (3, 13.0)]}
+    assert _board_points(tmp_path / "tensorboard") == points
 
 
 def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +106,44 @@ def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert writer.tensorboard_problem is not None and "lmmr1[train]" in writer.tensorboard_problem
         writer.write({"step": 0})
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 0}
+
+
+class Tracker:
+    """Stands in for wandb: keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.settings: list[dict[str, Any]] = []
+        self.points: list[tuple[int, dict[str, float]]] = []
+        self.finished = 0
+
+    def init(self, **settings: Any) -> Tracker:
+        self.settings.append(settings)
+        return self
+
+    def log(self, scalars: dict[str, float], step: int) -> None:
+        self.points.append((step, scalars))
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def test_weights_and_biases_goes_on_with_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Tracker()
+    monkeypatch.setitem(sys.modules, "wandb", tracker)
+    tracking = TrackingConfig(tensorboard=False, wandb="offline", project="mine")
+    for rows in (0, 1, 0):
+        with MetricsWriter(tmp_path / "run", rows, tracking) as writer:
+            writer.write({"stage": "fre", "step": rows, "reward": 0.5, "clip_fraction": 0.1, "word": "x"})
+    expected = {"charts/episodic_return": 0.5, "losses/clipfrac": 0.1}
+    assert tracker.points == [(0, expected), (1, expected), (0, expected)]
+    assert tracker.finished == 3 and not (tmp_path / "run" / "tensorboard").exists()
+    first, resumed, fresh = tracker.settings
+    assert first["id"] == resumed["id"] != fresh["id"]
+    assert (first["mode"], first["project"], first["resume"]) == ("offline", "mine", "allow")
+    assert first["dir"] == str(tmp_path / "run")
+
+
+def test_every_tag_names_a_documented_key() -> None:
+    page = (Path(__file__).parents[2] / "docs/run-folder.md").read_text(encoding="utf-8")
+    for key, tag in TAGS.items():
+        assert f"`{key}`" in page and f"`{tag}`" in page, key

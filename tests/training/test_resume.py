@@ -9,6 +9,7 @@ LMMR1_KILL_SEED to draw others:
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -19,11 +20,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from lmmr1 import cli
+from lmmr1.agents.episode import load_episodes
+from lmmr1.agents.models import load_model
 from lmmr1.commands.evaluate import evaluate_policy
+from lmmr1.envs.errors import UserError
 from lmmr1.training.recipe import dump_recipe, read_recipe
-from lmmr1.training.records.checkpoint import Checkpoint, save_checkpoint
+from lmmr1.training.records.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lmmr1.training.records.metrics import read_metrics
 from lmmr1.training.run import train
 
@@ -152,6 +158,99 @@ def test_a_damaged_checkpoint_names_the_one_before(
     assert_same_words(run, whole_run.folder)
 
 
+def test_a_changed_recipe_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, run = only_words(tmp_path), tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr("lmmr1.training.run.save_checkpoint", stopping_after(2))
+        cli.main(words)
+    changed = ["--stages.words.optimizer.learning_rate", "0.01", "--stages.words.iterations", "4"]
+    assert cli.main([*words, *changed, "--allow-changes"]) == 2
+    assert "--allow-changes has a meaning with --resume only" in error_of(capsys)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert cli.main([*words, "--resume", *changed]) == 2
+    line = error_of(capsys)
+    assert "stages.words.iterations: 3 and now 4; stages.words.optimizer.learning_rate: 6e-05 and now 0.01" in line
+    assert "add --allow-changes to go on with these" in line
+    # What the checkpoint holds cannot become another thing.
+    for key, value, reason in [
+        ("model", "tiny-random", "model.path cannot change on --resume, since the checkpoint holds that model"),
+        ("stages.words.ppo.estimator", "gae", "stages.words: the checkpoint holds nothing of 'critic'"),
+    ]:
+        assert cli.main([*words, "--resume", "--allow-changes", f"--{key}", value]) == 2
+        assert reason in error_of(capsys)
+    (run / "recipe.yaml").write_bytes(before[run / "recipe.yaml"])
+    assert {path: path.read_bytes() for path in before} == before
+    assert cli.main([*words, "--resume", *changed, "--allow-changes"]) == 0
+    rows = read_metrics(run)
+    assert [row["iteration"] for row in rows] == [1, 2, 3, 4]
+    assert [row["learning_rate"] > 1e-4 for row in rows] == [False, False, True, True]
+    summary = json.loads((run / "summary.json").read_bytes())
+    values = {"stages.words.iterations": [3, 4], "stages.words.optimizer.learning_rate": [6e-5, 0.01]}
+    assert summary["changes"] == [{"step": 2, "values": values}]
+    assert "learning_rate: 0.01" in (run / "recipe.yaml").read_text(encoding="utf-8")
+
+
+def test_the_best_checkpoint_outlives_newer_ones(tmp_path: Path) -> None:
+    """Kept by a metric, whether or not the run is stopped on the way; `models/best` holds its weights."""
+    settings = [("checkpoints.best_by", "learning_rate"), ("checkpoints.largest", "false"), ("checkpoints.keep", "1")]
+    recipe = read_recipe(RECIPE, [("evaluation.every", "0"), *settings])
+    recipe = dataclasses.replace(recipe, stages={"words": recipe.stages["words"]})
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    summary = train(recipe, whole, evaluate_policy)
+    # The warm-up makes the first iteration's learning rate the smallest.
+    assert summary["best"]["step"] == 1
+    assert [path.name for path in sorted((whole / "checkpoints").iterdir())] == ["000002-0000001", "000004-0000003"]
+    kept = load_file(whole / "checkpoints/000002-0000001/model.safetensors")
+    best = load_model(str(whole / "models/best"))
+    assert all(torch.equal(parameter, kept[name]) for name, parameter in best.model.named_parameters())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr("lmmr1.training.run.save_checkpoint", stopping_after(2))
+        train(recipe, stopped, evaluate_policy)
+    train(recipe, stopped, evaluate_policy, resume=True)
+    assert results(stopped) == results(whole)
+    assert {path.name for path in (stopped / "checkpoints").iterdir()} == {"000002-0000001", "000004-0000003"}
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        ("evaluation/image/greedy/sucess", "start has no figure 'evaluation/image/greedy/sucess'; it has evaluation/"),
+        ("rewards", "words has no figure 'rewards'; it has episodes, "),
+    ],
+)
+def test_a_best_by_what_there_is_not(figure: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        train(read_recipe(RECIPE, [("checkpoints.best_by", figure)]), tmp_path, evaluate_policy)
+    assert read_metrics(tmp_path) == []
+
+
+def test_training_episodes_are_kept_when_asked_for(tmp_path: Path) -> None:
+    settings = [("evaluation.every", "0"), ("tracking.episodes_every", "2"), ("tracking.episodes", "3")]
+    recipe = read_recipe(RECIPE, settings)
+    stages = {name: recipe.stages[name] for name in ("critic", "copy")}
+    train(dataclasses.replace(recipe, stages=stages), tmp_path, evaluate_policy)
+    assert [path.name for path in (tmp_path / "episodes/critic-training").iterdir()] == ["00002"]
+    assert not (tmp_path / "episodes/copy-training").exists()
+    assert len(load_episodes(tmp_path / "episodes/critic-training/00002")) == 3
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = only_words(tmp_path)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr("lmmr1.training.run.save_checkpoint", stopping_after(1))
+        cli.main(words)
+    newest = sorted((tmp_path / "run/checkpoints").iterdir())[-1]
+    tensors = load_file(newest / "model.safetensors")
+    tensors["model.language_model.norm.weight"] = torch.ones(64)
+    tensors.pop("model.visual.merger.ln_q.weight")
+    checkpoint = load_checkpoint(newest)
+    checkpoint.tensors["model"] = tensors
+    save_checkpoint(tmp_path / "run/checkpoints", "other", checkpoint)
+    assert cli.main([*words, "--resume"]) == 2
+    line = error_of(capsys)
+    assert "the checkpoint holds another model than model.path names (model.language_model.norm.weight is (64,)" in line
+
+
 def assert_same_words(run: Path, whole: Path) -> None:
     """The stage that both runs have ended alike."""
     for name in ("models/words/model.safetensors", "episodes/words/episodes.jsonl"):
@@ -163,8 +262,8 @@ def assert_same_words(run: Path, whole: Path) -> None:
 def stopping_after(rows: int):
     """`save_checkpoint`, but the one after so many iterations is the last thing that happens."""
 
-    def save(folder: Path, name: str, checkpoint: Checkpoint) -> None:
-        save_checkpoint(folder, name, checkpoint)
+    def save(folder: Path, name: str, checkpoint: Checkpoint, keep: int, spared: str | None) -> None:
+        save_checkpoint(folder, name, checkpoint, keep, spared)
         if int(name) == rows:
             raise StoppedError
 

@@ -4,24 +4,36 @@ Each class checks itself when it is built and raises `UserError` with a message 
 so that whoever reads a recipe can put the path of the object in front: `stages.fre.` + `iterations must be ...`.
 """
 
+from .checkpoints import CheckpointConfig
+from .collection import CollectionConfig, CurriculumConfig, ReplayConfig
 from .evaluation import EvaluationConfig, EvaluationTaskConfig
-from .model import ModelConfig
-from .ppo import CriticConfig, KLConfig, OptimizerConfig, PPOConfig
+from .guards import GuardsConfig
+from .model import LoRAConfig, ModelConfig
+from .ppo import CorrectionConfig, CriticConfig, KLConfig, OptimizerConfig, PPOConfig
 from .rollout import RolloutConfig
 from .run import RunConfig, StageConfig
 from .sft import DemonstrationConfig, SFTConfig
+from .tracking import TrackingConfig
 
 __all__ = [
+    "CheckpointConfig",
+    "CollectionConfig",
+    "CorrectionConfig",
     "CriticConfig",
+    "CurriculumConfig",
     "DemonstrationConfig",
     "EvaluationConfig",
     "EvaluationTaskConfig",
+    "GuardsConfig",
     "KLConfig",
+    "LoRAConfig",
     "ModelConfig",
     "OptimizerConfig",
     "PPOConfig",
+    "ReplayConfig",
     "RolloutConfig",
     "RunConfig",
     "SFTConfig",
     "StageConfig",
+    "TrackingConfig",
 ]

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .checks import at_least, one_of, plain_name
-from .rollout import Context
+from .checks import at_least, one_of, plain_name, require
+from .rollout import Context, context_word
 
 Modality = Literal["text", "image", "game"]
 
@@ -26,12 +26,16 @@ class EvaluationTaskConfig:
     max_turns: int | None = None
     """Turns after which an episode is stopped; none: as many as the environment allows."""
     context: Context = "conversation"
-    """What the policy sees at each turn: the whole conversation so far, or the last message alone."""
+    """What the policy sees at each turn: the whole conversation so far, the last message alone, or the last turns."""
+    window_turns: int | None = None
+    """Turns that a 'window' shows, the present one among them; none: all."""
+    window_images: int | None = None
+    """Turns of a 'window', the last ones, that show their images; none: all."""
 
     def __post_init__(self) -> None:
         one_of("modality", self.modality, get_args(Modality))
         at_least("episodes", self.episodes, 1)
-        one_of("context", self.context, get_args(Context))
+        context_word(self.context, self.window_turns, self.window_images)
         if self.max_turns is not None:
             at_least("max_turns", self.max_turns, 1)
 
@@ -44,6 +48,10 @@ class EvaluationConfig:
     """The tasks, by the name that reports use."""
     max_new_tokens: int = 40
     """Longest reply, in tokens."""
+    stop: tuple[str, ...] = ()
+    """A reply also ends with the token that completes one of these strings, such as '</answer>'."""
+    max_context_tokens: int = 4096
+    """Tokens (prompts, image tokens and replies) after which an episode is stopped."""
     every: int = 0
     """Also evaluate every so many iterations of a ppo stage; 0: only between stages."""
 
@@ -51,4 +59,9 @@ class EvaluationConfig:
         for task in self.tasks:
             plain_name("tasks", task)
         at_least("max_new_tokens", self.max_new_tokens, 1)
+        require(all(self.stop), "stop: a stop string must not be empty")
+        require(
+            self.max_new_tokens < self.max_context_tokens,
+            f"max_new_tokens ({self.max_new_tokens}) must be below max_context_tokens ({self.max_context_tokens})",
+        )
         at_least("every", self.every, 0)

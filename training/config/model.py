@@ -5,7 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .checks import one_of, require
+from .checks import at_least, one_of, positive, require
+
+
+@dataclass(frozen=True)
+class LoRAConfig:
+    """Low-rank adapters (LoRA): they alone learn, and the reference is the model without them."""
+
+    rank: int = 16
+    """Rank of an adapter's matrix."""
+    alpha: float = 32.0
+    """The adapter's part of a weight is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    """Linear layers: names within the decoder, or shell patterns over whole names ('model.visual.*.qkv')."""
+
+    def __post_init__(self) -> None:
+        at_least("rank", self.rank, 1)
+        positive("alpha", self.alpha)
+        require(bool(self.targets), "targets is empty: name linear layers, e.g. q_proj, or leave lora out")
 
 
 @dataclass(frozen=True)
@@ -17,7 +34,13 @@ class ModelConfig:
     freeze: tuple[str, ...] = ()
     """Parts that never learn: shell patterns over parameter names, e.g. 'model.visual.*'."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the weights and of the forward pass."""
+    """Number format of the weights and of the forward pass; the optimizer and the head's logits stay in float32."""
+    lora: LoRAConfig | None = None
+    """Adapters that learn in the model's place; none: the model itself learns."""
+    gradient_checkpointing: bool = False
+    """Keep one state a layer for the backward pass and make the rest again: far less memory, a third more time."""
+    packing: bool = False
+    """Run no padding: pays where the lengths of rows differ much."""
 
     def __post_init__(self) -> None:
         require(bool(self.path), "path must name a model, not be empty")

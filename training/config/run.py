@@ -7,12 +7,16 @@ from typing import Literal
 
 from lmmr1.envs.registry import EnvironmentConfig
 
+from .checkpoints import EVALUATION, CheckpointConfig
 from .checks import at_least, one_of, plain_name, require
+from .collection import CollectionConfig
 from .evaluation import EvaluationConfig
+from .guards import GuardsConfig
 from .model import ModelConfig
-from .ppo import CriticConfig, KLConfig, OptimizerConfig, PPOConfig
+from .ppo import GROUP_ESTIMATORS, CorrectionConfig, CriticConfig, KLConfig, OptimizerConfig, PPOConfig
 from .rollout import RolloutConfig
 from .sft import DemonstrationConfig, SFTConfig
+from .tracking import TrackingConfig
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class StageConfig:
     """Whose replies an sft stage imitates, in proportion to the weights of the environments."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """How episodes are collected."""
+    collection: CollectionConfig = field(default_factory=CollectionConfig)
+    """Which episodes they are, and what is done about environments that break."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """How the policy learns from them."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -38,7 +44,9 @@ class StageConfig:
     kl: KLConfig = field(default_factory=KLConfig)
     """How it is kept near its start."""
     critic: CriticConfig = field(default_factory=CriticConfig)
-    """The value function, for the estimator 'gae'."""
+    """The value function, for the estimators 'gae', 'gae_turn' and 'gae_bilevel'."""
+    correction: CorrectionConfig = field(default_factory=CorrectionConfig)
+    """What is put right in the collected episodes first."""
     sft: SFTConfig | None = None
     """How an sft stage learns."""
     freeze: tuple[str, ...] = ()
@@ -59,8 +67,18 @@ class StageConfig:
         require(not self.demonstrations, "demonstrations has no meaning in a stage of kind ppo: set environments")
         require(self.sft is None, "sft is set in a stage of kind ppo: remove it, or make it a stage of its own")
         require(
-            self.ppo.estimator != "reinforce_baseline" or self.rollout.group_size > 1,
-            "rollout.group_size must be at least 2 for ppo.estimator reinforce_baseline: the baseline is its mean",
+            self.ppo.estimator not in GROUP_ESTIMATORS or self.rollout.group_size > 1,
+            f"rollout.group_size must be at least 2 for ppo.estimator {self.ppo.estimator}: it compares the episodes "
+            "of a group; reinforce and gae need none",
+        )
+        require(
+            self.correction.overlong_buffer <= self.rollout.max_new_tokens,
+            f"correction.overlong_buffer ({self.correction.overlong_buffer}) must not exceed rollout.max_new_tokens "
+            f"({self.rollout.max_new_tokens})",
+        )
+        require(
+            not self.collection.dynamic_sampling or self.rollout.group_size > 1,
+            "rollout.group_size must be at least 2 for collection.dynamic_sampling: one reward has no variance",
         )
         require(
             self.ppo.minibatches <= self.rollout.groups,
@@ -88,6 +106,12 @@ class RunConfig:
     """How the policy is judged."""
     checkpoint_every: int = 10
     """Save a checkpoint every so many iterations, and at the end of each stage; 0: only at the end of each stage."""
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """Which of them are kept."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    """Where the figures go besides metrics.jsonl."""
+    guards: GuardsConfig = field(default_factory=GuardsConfig)
+    """When the run stops by itself because its training has gone wrong."""
     films: int = 3
     """Films of episodes to record for the report, for each evaluation task that has pictures."""
 
@@ -105,6 +129,14 @@ class RunConfig:
         for stage in self.stages:
             plain_name("stages", stage)
         require("start" not in self.stages, "stages: 'start' names the evaluation before the first stage")
+        if self.checkpoints.best_by is not None:
+            require("best" not in self.stages, "stages: 'best' names the model that checkpoints.best_by keeps")
+            task = self.checkpoints.best_by.split("/")[1] if self.checkpoints.best_by.startswith(EVALUATION) else None
+            require(
+                task is None or task in self.evaluation.tasks,
+                f"checkpoints.best_by: evaluation.tasks has no {task!r}; it has "
+                f"{', '.join(self.evaluation.tasks) or 'none'}",
+            )
         require(self.seed < 2**63, f"seed must be below 2 to the power of 63, not {self.seed}")
         at_least("threads", self.threads, 1)
         for key in ("seed", "checkpoint_every", "films"):

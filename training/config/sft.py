@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .checks import at_least, decay_rates, fraction, one_of, positive
-from .rollout import Context
+from .checks import at_least, decay_rates, fraction, positive
+from .rollout import Context, context_word
 
 
 @dataclass(frozen=True)
@@ -22,15 +21,24 @@ class DemonstrationConfig:
     skill: float = 1.0
     """How often it acts as the solver would; otherwise one of the named actions at random."""
     context: Context = "conversation"
-    """What a reply continues: the whole conversation so far, or the last message alone."""
+    """What a reply continues: the whole conversation so far, the last message alone, or the last turns."""
+    window_turns: int | None = None
+    """Turns that a 'window' shows, the present one among them; none: all."""
+    window_images: int | None = None
+    """Turns of a 'window', the last ones, that show their images; none: all."""
     turns: int = 1
     """About how many turns an episode has; only so many episodes are played as a batch needs."""
 
     def __post_init__(self) -> None:
         for key in ("thought_rate", "skill"):
             fraction(key, vars(self)[key])
-        one_of("context", self.context, get_args(Context))
+        context_word(self.context, self.window_turns, self.window_images)
         at_least("turns", self.turns, 1)
+
+    @property
+    def context_word(self) -> str:
+        """The context with its limits, as agents take it (see `lmmr1.agents.context.Context`)."""
+        return context_word(self.context, self.window_turns, self.window_images)
 
 
 @dataclass(frozen=True)

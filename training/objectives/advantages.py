@@ -29,25 +29,31 @@ def generalized_advantages(
     gamma: float,
     lam: float,
     turn_gamma: float,
+    turn_lam: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimation (arXiv 1506.02438, eq. 16) over the reply tokens of multi-turn episodes.
+
+    Observation tokens are not there, so the step from a turn's last token goes to the next turn's first.
 
     Args:
         rewards, values: float32 (E, T).
         mask, turn_ends: bool (E, T).
         bootstrap: float32 (E,), the value of the state after the last token: 0 where the task ended.
-        gamma, lam, turn_gamma: see the module.
+        gamma, lam: discount and decay from one token to the next.
+        turn_gamma, turn_lam: the same from a turn's last token to the next turn's first; `turn_lam` None: `lam`.
 
     Returns:
         float32 (E, T) advantages and returns (advantage plus value); 0 in the padding.
     """
+    turn_lam = lam if turn_lam is None else turn_lam
     advantages = torch.zeros_like(rewards)
     following_value, following_advantage = bootstrap.clone(), torch.zeros_like(bootstrap)
     for t in reversed(range(rewards.shape[1])):
         real = mask[:, t]
         discount = torch.where(turn_ends[:, t], turn_gamma, gamma)
+        decay = torch.where(turn_ends[:, t], turn_lam, lam)
         delta = rewards[:, t] + discount * following_value - values[:, t]
-        advantage = delta + discount * lam * following_advantage
+        advantage = delta + discount * decay * following_advantage
         advantages[:, t] = torch.where(real, advantage, 0.0)
         following_advantage = torch.where(real, advantage, following_advantage)
         following_value = torch.where(real, values[:, t], following_value)
@@ -73,7 +79,7 @@ def group_baseline(turn_returns: Tensor, turn_groups: Tensor) -> Tensor:
         turn_groups: int64 (turns,), 0 to the number of groups less 1.
     """
     count = int(turn_groups.max()) + 1
-    sums = torch.zeros(count).index_add_(0, turn_groups, turn_returns)
+    sums = torch.zeros(count, dtype=turn_returns.dtype).index_add_(0, turn_groups, turn_returns)
     return sums / torch.bincount(turn_groups, minlength=count)
 
 

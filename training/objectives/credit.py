@@ -9,14 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmmr1.agents.context import Context
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
 
-from ..batching import TokenBatch, episode_sequences
+from ..batching import TokenBatch, episode_sequences, turn_images
 from ..config import PPOConfig
 from ..model import Critic
 from .advantages import discounted_returns, generalized_advantages, group_baseline, to_padded
+from .groups import centred_advantages, leave_one_out_advantages, standardised_advantages
+from .turns import Turns, bilevel_advantages, discounted_turn_returns, turn_level_advantages
 
 
 @dataclass(frozen=True)
@@ -24,47 +27,124 @@ class Targets:
     """What the losses compare with; flat tensors over a batch's N reply tokens.
 
     Attributes:
-        advantages: float32, whitened over the learned tokens, 0 elsewhere.
+        old: float32, log-probabilities of the sampled ids before learning.
+        weights: float32, what the correction of the engine's probabilities makes of each token, or None.
+        advantages: float32, 0 where a token is not learned.
         returns, values: float32, for the critic; values as they were before learning.
+        valued: bool, tokens whose values the critic learns.
         reference: float32, log-probabilities of the sampled ids under the reference.
         reference_all: float32 (different tokens, vocabulary), all of them by slot, or None.
         learned: bool, tokens that the policy loss is taken over.
         penalised: bool, tokens that pay for divergence.
+        sequences: int64, the token sequence that each token stands in.
     """
 
+    old: Tensor
+    weights: Tensor | None
     advantages: Tensor
     returns: Tensor
     values: Tensor
+    valued: Tensor
     reference: Tensor
     reference_all: Tensor | None
     learned: Tensor
     penalised: Tensor
+    sequences: Tensor
 
 
-def gae_credit(
-    batch: TokenBatch, rewards: Tensor, values: Tensor, bootstrap: Tensor, ppo: PPOConfig
+@dataclass(frozen=True)
+class Credit:
+    """What an estimator says of a batch; flat tensors over its N reply tokens.
+
+    Attributes:
+        advantages: float32, not whitened.
+        returns: float32, for the critic.
+        valued: bool, tokens whose values the critic learns.
+    """
+
+    advantages: Tensor
+    returns: Tensor
+    valued: Tensor
+
+
+def assign_credit(
+    batch: TokenBatch, rewards: Tensor, values: Tensor, bootstrap: Tensor, states: Tensor | None, ppo: PPOConfig
+) -> Credit:
+    """Advantages and returns by the estimator `ppo.estimator`.
+
+    With a critic (`gae`, `gae_turn`, `gae_bilevel`) a truncated episode is worth, after its last token, what the
+    critic says of the state it was stopped in. Without one nothing is known of what was to come: it counts as 0, as it
+    does in the papers.
+
+    `reinforce` is the discounted return of each token. `reinforce_baseline` takes the group's mean return off it.
+    `rloo`, `grpo` and `dr_grpo` compare whole episodes: the score of one is the sum of its turns' rewards, discounted
+    by `turn_gamma`, and all its tokens have the same advantage. `gigpo` (arXiv 2505.10978, eq. 3 to 8) adds two
+    comparisons up: of episodes, by the undiscounted sum of rewards as in the paper, and, with the weight `step_weight`,
+    of turns that began in the same state, by the return from there on, discounted by `turn_gamma`.
+
+    Args:
+        batch: the tokens.
+        rewards: float32 (N,), `batch.rewards` less penalties.
+        values: float32 (N,), of the critic.
+        bootstrap: float32 (episodes,), the value after an episode's last token.
+        states: int64 (turns,), see `state_groups`; for gigpo alone.
+        ppo: the estimator and its settings.
+    """
+    everywhere = torch.ones(len(batch), dtype=torch.bool)
+    turn_lam = ppo.lam if ppo.turn_lam is None else ppo.turn_lam
+    if ppo.estimator == "gae":
+        return Credit(*_token_credit(batch, rewards, values, bootstrap, ppo, turn_lam), everywhere)
+    if ppo.estimator in ("reinforce", "reinforce_baseline"):
+        return Credit(*reinforce_credit(batch, rewards, ppo), everywhere)
+    turns = Turns.find(batch.turn_ends, batch.episodes, len(batch.groups))
+    if ppo.estimator == "gae_turn":
+        found = turn_level_advantages(rewards, values, turns, bootstrap, ppo.turn_gamma, turn_lam)
+        begun = torch.zeros_like(everywhere)
+        begun[turns.first] = True
+        return Credit(*found, begun)
+    if ppo.estimator == "gae_bilevel":
+        found = bilevel_advantages(rewards, values, turns, bootstrap, ppo.gamma, ppo.lam, ppo.turn_gamma, turn_lam)
+        return Credit(*found, everywhere)
+    paid = turns.sums(rewards)
+    _, groups = torch.unique(batch.groups, return_inverse=True)
+    weights = torch.ones_like(paid) if ppo.estimator == "gigpo" else ppo.turn_gamma ** batch.turns[turns.last]
+    scores = torch.zeros(turns.count, dtype=paid.dtype).index_add_(0, turns.episodes, paid * weights)
+    compare = {"rloo": leave_one_out_advantages, "dr_grpo": centred_advantages}
+    advantages = compare.get(ppo.estimator, standardised_advantages)(scores, groups)[batch.episodes]
+    if ppo.estimator == "gigpo":
+        assert states is not None
+        steps = standardised_advantages(discounted_turn_returns(paid, turns, ppo.turn_gamma), states)
+        advantages = advantages + ppo.step_weight * steps[turns.of_token]
+    return Credit(advantages, scores[batch.episodes], everywhere)
+
+
+def _token_credit(
+    batch: TokenBatch, rewards: Tensor, values: Tensor, bootstrap: Tensor, ppo: PPOConfig, turn_lam: float
 ) -> tuple[Tensor, Tensor]:
-    """Advantages and returns (N,) with a critic; `bootstrap` (episodes,) is the value after an episode's last token."""
+    """Advantages and returns (N,) by GAE over tokens."""
     count = len(batch.groups)
     padded_rewards, mask = to_padded(rewards, batch.episodes, count)
     padded_values, _ = to_padded(values, batch.episodes, count)
     ends, _ = to_padded(batch.turn_ends, batch.episodes, count)
     advantages, returns = generalized_advantages(
-        padded_rewards, padded_values, mask, ends, bootstrap, ppo.gamma, ppo.lam, ppo.turn_gamma
+        padded_rewards, padded_values, mask, ends, bootstrap, ppo.gamma, ppo.lam, ppo.turn_gamma, turn_lam
     )
     return advantages[mask], returns[mask]
 
 
 def reinforce_credit(batch: TokenBatch, rewards: Tensor, ppo: PPOConfig) -> tuple[Tensor, Tensor]:
-    """Advantages and returns (N,) without a critic: the return less the group's mean return (see `group_baseline`).
+    """Advantages and returns (N,) without a critic (REINFORCE++, arXiv 2501.03262).
 
-    The baseline is the mean of what the environments paid; a penalty inside `rewards` (divergence) counts in full.
+    `reinforce`: the return itself. `reinforce_baseline`: less the group's mean return (see `group_baseline`), which is
+    the mean of what the environments paid; a penalty inside `rewards` (divergence) counts in full.
     """
     count = len(batch.groups)
     padded, mask = to_padded(rewards, batch.episodes, count)
-    paid, _ = to_padded(batch.rewards, batch.episodes, count)
     ends, _ = to_padded(batch.turn_ends, batch.episodes, count)
     returns = discounted_returns(padded, mask, ends, ppo.gamma, ppo.turn_gamma)[mask]
+    if ppo.estimator == "reinforce":
+        return returns, returns
+    paid, _ = to_padded(batch.rewards, batch.episodes, count)
     paid_returns = discounted_returns(paid, mask, ends, ppo.gamma, ppo.turn_gamma)[mask]
     at = batch.turn_ends
     _, group = torch.unique(batch.groups, return_inverse=True)
@@ -72,6 +152,24 @@ def reinforce_credit(batch: TokenBatch, rewards: Tensor, ppo: PPOConfig) -> tupl
     # A turn's own discounting starts at its last token: what stands before it in the turn only waits.
     baseline = group_baseline(paid_returns[at], turn_groups)
     return returns - baseline[group[batch.episodes]], returns
+
+
+def state_groups(episodes: Sequence[Episode], policy: PolicyAgent) -> Tensor:
+    """Which turns began in the same state, int64 (turns,), in the order of a batch's turns.
+
+    Two turns of one group of episodes did if the same ids and the same pictures stood before the reply: the whole
+    prompt where each turn is a sequence of its own, else what the environment added.
+    """
+    known: dict[tuple[int | bytes, ...], int] = {}
+    numbers = []
+    for episode in episodes:
+        for sequence, turns in episode_sequences(episode, policy):
+            for _, turn in turns:
+                shown = sequence.images if len(turns) == 1 else turn_images(turn, policy)
+                digests = (image.digest for image in shown)
+                state = (episode.group, turn.prompt_ids.astype(np.int64).tobytes(), *digests)
+                numbers.append(known.setdefault(state, len(known)))
+    return torch.tensor(numbers)
 
 
 @torch.no_grad()
@@ -97,9 +195,9 @@ def bootstrap_values(episodes: Sequence[Episode], policy: PolicyAgent, critic: C
 def state_after(episode: Episode, policy: PolicyAgent) -> tuple[np.ndarray, list[PixelInput]]:
     """The prompt that the policy would have answered next: int32 (length,) ids, and the images in order."""
     template = policy.template
-    if episode.context == "turn":
-        system = [m for turn in episode.turns[:1] for m in turn.messages if m["role"] == "system"]
-        return template.first([*system, *episode.final_messages])
+    context = Context.parse(episode.context)
+    if not context.keeps_history:
+        return template.window(context, episode.turns, episode.final_messages)
     sequence, _ = episode_sequences(episode, policy)[0]
     ended = int(episode.turns[-1].reply_ids[-1]) in policy.loaded.end_ids
     added, pixels = template.following(episode.final_messages, ended)

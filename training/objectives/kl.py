@@ -30,3 +30,19 @@ def estimate_kl(logprobs: Tensor, reference: Tensor, estimator: str) -> Tensor:
 def full_kl(distributions: Tensor, reference: Tensor) -> Tensor:
     """KL(policy || reference), (n,), of log-probabilities (n, vocabulary); banned ids (both near -1e9) add nothing."""
     return (distributions.exp() * (distributions - reference)).sum(-1)
+
+
+def adapted_coefficient(coefficient: float, divergence: float, target: float, episodes: int, horizon: int) -> float:
+    """The penalty's weight for the next iteration (Ziegler et al. 2019, arXiv 1909.08593, section 2.2).
+
+    It grows where the divergence lies above the target and falls where it lies below, in proportion to the error, which
+    counts for at most 0.2.
+
+    Args:
+        coefficient: its present weight.
+        divergence, target: of the policy from the reference, a token's mean.
+        episodes: how many the divergence was measured on.
+        horizon: in so many episodes the weight moves by a fifth at most.
+    """
+    error = min(max(divergence / target - 1, -0.2), 0.2)
+    return coefficient * (1 + error * episodes / horizon)

@@ -51,7 +51,7 @@ class Checkpoint:
 # ----------------------------------------------------------------------------------------------------------- saving
 
 
-def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint, keep: int = 2) -> Path:
+def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint, keep: int = 2, spared: str | None = None) -> Path:
     """Write a checkpoint, then remove all but the newest `keep`.
 
     Only one process at a time may save into `folder`; what an earlier, killed one left unfinished is removed.
@@ -61,6 +61,7 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint, keep: int =
         name: letters, digits, dots, dashes and underscores; a serial number is put in front.
         checkpoint: what to save.
         keep: how many checkpoints to leave, this one included.
+        spared: the name of one that is left besides (the best so far, say), if there is one.
 
     Returns:
         The folder of the new checkpoint.
@@ -91,7 +92,8 @@ def save_checkpoint(folder: Path, name: str, checkpoint: Checkpoint, keep: int =
             raise
         _sync(folder)
         for path in [*older, saved][:-keep]:
-            _remove(path)
+            if spared is None or path.name != f"{_serial(path):06d}-{spared}":
+                _remove(path)
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""The figures of a run: one JSON object a line in `metrics.jsonl`, and the same as TensorBoard event files."""
+"""The figures of a run: one JSON object a line in `metrics.jsonl`, and the same for TensorBoard and other trackers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 
 from lmmr1.envs.errors import UserError
 
+from ..config.tracking import TrackingConfig
 from .board import Board
+from .tags import tag_of
+from .weights_and_biases import WeightsAndBiases
 
 FILE_NAME = "metrics.jsonl"
 
@@ -24,6 +27,7 @@ class MetricsWriter:
 
     Args:
         folder: the folder of the run; made if absent.
+        tracking: where the figures go besides; TensorBoard alone by default.
         resume_rows: how many rows to keep of a file that is there already; later rows, and a line that a killed
             process left half-written, are cut off. 0 starts afresh.
 
@@ -31,8 +35,9 @@ class MetricsWriter:
         UserError: the file holds fewer than `resume_rows` whole rows.
     """
 
-    def __init__(self, folder: Path, resume_rows: int = 0) -> None:
+    def __init__(self, folder: Path, resume_rows: int = 0, tracking: TrackingConfig | None = None) -> None:
         """See the class."""
+        tracking = TrackingConfig() if tracking is None else tracking
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
         self.rows = resume_rows
@@ -41,21 +46,25 @@ class MetricsWriter:
         self._file.truncate(size)
         self._step = -1 if last is None else _step_of(last, resume_rows - 1)
         self.tensorboard_problem: str | None = None
-        self._board = self._open_board(folder / "tensorboard")
+        self._trackers: list[Board | WeightsAndBiases] = []
+        if tracking.tensorboard:
+            self._open_board(folder / "tensorboard")
+        if tracking.wandb != "none":
+            fresh = resume_rows == 0
+            self._trackers.append(WeightsAndBiases(folder, tracking.wandb, tracking.project, fresh))
 
-    def _open_board(self, folder: Path) -> Board | None:
+    def _open_board(self, folder: Path) -> None:
         try:
             # Points from the first step that is written again are hidden: they were cut off the rows too.
-            return Board(folder, self._step + 1)
+            self._trackers.append(Board(folder, self._step + 1))
         except ImportError as error:
             self.tensorboard_problem = f"no TensorBoard files: {error}; run pip install 'lmmr1[train]'"
-            return None
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row and wait until it is on the disk.
 
-        NaN and infinity become null. Numbers also go to TensorBoard as `<stage>/<key>` at the row's "step" (its index
-        in the file where it has none).
+        NaN and infinity become null. Numbers also go to the trackers, by `tag_of` their keys, at the row's "step" (its
+        index in the file where it has none); one curve of a figure runs through all stages.
 
         Args:
             row: strings, numbers, booleans, None, and lists and dicts of them.
@@ -66,21 +75,20 @@ class MetricsWriter:
         os.fsync(self._file.fileno())
         self._step = _step_of(clean, self.rows)
         self.rows += 1
-        if self._board is None:
-            return
-        prefix = f"{clean['stage']}/" if isinstance(clean.get("stage"), str) else ""
         points = {
-            prefix + key: value
+            tag_of(key): value
             for key, value in clean.items()
             if isinstance(value, (int, float)) and not isinstance(value, bool) and key not in ("step", "iteration")
         }
-        self._board.add(points, self._step)
+        for tracker in self._trackers:
+            tracker.add(points, self._step)
 
     def close(self) -> None:
         """Close the files; may be called twice."""
         self._file.close()
-        if self._board is not None:
-            self._board.close()
+        for tracker in self._trackers:
+            tracker.close()
+        self._trackers = []
 
     def __enter__(self) -> MetricsWriter:
         return self

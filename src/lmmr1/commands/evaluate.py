@@ -98,12 +98,13 @@ def evaluate_policy(
 
     tasks = [EvaluationTask(name=name, **vars(task)) for name, task in config.tasks.items()]
     taken: dict[str, list[Episode]] = {}
-    sampling = agent.sampling
-    agent.sampling = dataclasses.replace(sampling, max_new_tokens=config.max_new_tokens)
+    sampling, max_context_tokens = agent.sampling, agent.max_context_tokens
+    agent.sampling = dataclasses.replace(sampling, max_new_tokens=config.max_new_tokens, stop=config.stop)
+    agent.max_context_tokens = config.max_context_tokens
     try:
         figures = evaluate(agent, tasks, seed, samples=taken, environments=environments)
     finally:
-        agent.sampling = sampling
+        agent.sampling, agent.max_context_tokens = sampling, max_context_tokens
     if samples is not None:
         save_episodes(samples, [episode for episodes in taken.values() for episode in episodes])
     return figures

@@ -16,7 +16,7 @@ GATHERED = "--override"
 
 # The commands that take overrides, and the options that they have besides.
 OWN_OPTIONS = {
-    "train": ("--help", "--run-dir", "--resume"),
+    "train": ("--help", "--run-dir", "--resume", "--allow-changes"),
     "record": ("--help", "--agent", "--out", "--task", "--episodes", "--max-turns", "--seed"),
     "play": ("--help", "--window", "--seed"),
 }

@@ -39,6 +39,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         const=True,
         help="go on with the unfinished run in the folder; 'auto': start one where there is none",
     )
+    parser.add_argument(
+        "--allow-changes",
+        action="store_true",
+        help="with --resume: go on although values of the recipe differ from those that the run was started with",
+    )
     settings.add_overrides(parser)
     parser.set_defaults(run=run)
 
@@ -50,8 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.override)
     folder = arguments.run_dir or Path("runs") / recipe.name
     state = state_of(folder)
+    if arguments.allow_changes and not arguments.resume:
+        raise UserError("--allow-changes has a meaning with --resume only: add that, or leave it out")
     _check_start(folder, state, arguments.resume)
-    if state in ("unfinished", "complete"):
+    if state in ("unfinished", "complete") and not arguments.allow_changes:
         _check_same(recipe, folder)
     if state == "complete":
         if not (folder / "report.html").is_file():  # it was stopped between its last stage and the report
@@ -60,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         print("or choose another one with --run-dir.")
         return 0
     print(f"{'Going on with' if state == 'unfinished' else 'Training'} {recipe.name} in {folder}: {recipe.help}")
-    return _train(recipe, folder, state == "unfinished", _command_to_resume(arguments, folder))
+    again = _command_to_resume(arguments, folder)
+    return _train(recipe, folder, state == "unfinished", arguments.allow_changes, again)
 
 
 def state_of(folder: Path) -> State:
@@ -88,22 +96,25 @@ def _check_start(folder: Path, state: State, resume: Literal[True, "auto"] | Non
 
 
 def _check_same(recipe: RunConfig, folder: Path) -> None:
-    from lmmr1.training.recipe import first_difference, load_recipe
+    from lmmr1.training.recipe import differences, load_recipe
 
-    difference = first_difference(load_recipe(str(folder / "recipe.yaml")), recipe)
-    if difference is not None:
+    changed = differences(load_recipe(str(folder / "recipe.yaml")), recipe)
+    if changed:
+        told = "; ".join(f"{key}: {old!r} and now {new!r}" for key, (old, new) in changed.items())
         raise UserError(
-            f"the run in {folder} was started with another recipe ({difference}): resume it with its own values, or "
-            "choose another --run-dir"
+            f"the run in {folder} was started with another recipe ({told}): resume it with its own values, add "
+            "--allow-changes to go on with these, or choose another --run-dir"
         )
 
 
 def _command_to_resume(arguments: argparse.Namespace, folder: Path) -> str:
     pairs = [word for key, value in arguments.override for word in (f"--{key}", value)]
-    return shlex.join(["lmmr1", "train", arguments.recipe, "--run-dir", str(folder), "--resume", *pairs])
+    changes = ["--allow-changes"] if arguments.allow_changes else []
+    return shlex.join(["lmmr1", "train", arguments.recipe, "--run-dir", str(folder), "--resume", *changes, *pairs])
 
 
-def _train(recipe: RunConfig, folder: Path, resume: bool, command_to_resume: str) -> int:
+def _train(recipe: RunConfig, folder: Path, resume: bool, allow_changes: bool, command_to_resume: str) -> int:
+    from lmmr1.training.guards import GuardError
     from lmmr1.training.run import train
 
     from .evaluate import evaluate_policy
@@ -116,11 +127,14 @@ def _train(recipe: RunConfig, folder: Path, resume: bool, command_to_resume: str
 
     before = signal.signal(signal.SIGTERM, _interrupt)  # how batch systems take a machine back
     try:
-        summary = train(recipe, folder, evaluate=evaluate, resume=resume)
+        summary = train(recipe, folder, evaluate=evaluate, resume=resume, allow_changes=allow_changes)
         _report(recipe, folder)
     except KeyboardInterrupt:
         print(f"\ninterrupted; go on with: {command_to_resume}", file=sys.stderr)
         return 130
+    except GuardError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except Exception as error:
         if not is_disk_full(error):
             raise

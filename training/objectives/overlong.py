@@ -1,0 +1,34 @@
+"""Replies and episodes that were cut off rather than ended: which they are, and what it may cost them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from lmmr1.agents.episode import Episode
+from lmmr1.envs.messages import StopReason
+
+
+def is_cut_off(episode: Episode, end_ids: Collection[int], limit: int) -> bool:
+    """Whether the harness, and not the policy or the task, ended the episode or one of its replies.
+
+    So it is at the limit of turns or of context, and where a reply has all `limit` tokens and no end. An environment's
+    own step limit is part of its task.
+    """
+    if episode.stop_reason in (StopReason.TURN_LIMIT, StopReason.CONTEXT_LIMIT):
+        return True
+    replies = [turn.reply_ids for turn in episode.turns]
+    return any(len(ids) >= limit and int(ids[-1]) not in end_ids for ids in replies)
+
+
+def length_penalty(lengths: Tensor, limit: int, buffer: int) -> Tensor:
+    """What a reply pays for its length, float32 (n,): soft overlong punishment (DAPO, arXiv 2503.14476, eq. 13).
+
+    0 up to `limit` less `buffer` tokens, from there falling linearly to -1 at `limit`.
+
+    Args:
+        lengths: int64 (n,), in tokens.
+    """
+    return -((lengths - (limit - buffer)) / buffer).clamp(0.0, 1.0).to(torch.float32)
