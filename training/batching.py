@@ -19,7 +19,7 @@ from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
 
 # Padded tokens that one forward and backward pass holds. On a CPU more is slower: the activations leave the cache.
-MICROBATCH_TOKENS = 1536
+MICROBATCH_TOKENS = 2560
 
 
 @dataclass(frozen=True)
