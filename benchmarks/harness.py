@@ -364,7 +364,7 @@ def main() -> None:
     """Run the contest and print it."""
     options = parse_arguments(__doc__ or "")
     torch.set_num_threads(1)
-    warmups, rounds = (1, 2) if options.quick else (3, 12)
+    warmups, rounds = (1, 1) if options.quick else (3, 12)
     figures: dict[str, float | None] = {}
     # Without torchvision TRL runs, and the processor of a vision-language model does not.
     missing = [name for name in ("trl", "torchvision") if importlib.util.find_spec(name) is None]
@@ -381,7 +381,7 @@ def main() -> None:
             if found:
                 side, rows = play(case, warmups, rounds)
                 figures[key] = report(case, side, rows)
-                if (kind, lengths) == ("text", "fixed"):
+                if (kind, lengths) == ("text", "fixed") and not options.quick:
                     print_profile(side, 0, statistics.median(row["all"] for row in rows["TRL"]))
         if found and not options.quick:
             for kind in ("text", "image"):

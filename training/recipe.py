@@ -132,6 +132,8 @@ def _read(text: str, overrides: Sequence[tuple[str, str]], where: str) -> RunCon
     document = _parse_yaml(text, where)
     if not isinstance(document, dict):
         raise UserError(f"{where}: a recipe is a mapping of keys to values, not {_shown(document)}")
+    # What an anchor stands for at several places is one object until here, and an override would change all of them.
+    document = json.loads(json.dumps(document, default=str))
     for key, value in overrides:
         _override(document, key, _parse_yaml(value, f"--{key}"))
     try:

@@ -315,3 +315,9 @@ def test_a_stage_can_be_built_without_a_recipe():
 
 def test_a_recipe_is_yaml_that_any_reader_reads():
     assert yaml.safe_load(dump_recipe(read()))["stages"]["learn"]["sft"]["learning_rate"] == 1e-3
+
+
+def test_an_override_does_not_reach_through_an_anchor():
+    recipe = load_recipe("tiny", [("stages.fre.ppo.minibatches", "4")])
+    assert recipe.stages["fre"].ppo.minibatches == 4
+    assert recipe.stages["mgt_geometry"].ppo.minibatches == 2
