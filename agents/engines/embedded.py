@@ -154,9 +154,7 @@ class EmbeddedEngine:
     def _features(self, images: Sequence[PixelInput]) -> dict[bytes, Tensor]:
         """Features by digest; kept between calls only while the vision tower is frozen."""
         known = self.features if self.keep_features else {}
-        missing = {image.digest: image for image in images if image.digest not in known}
-        if missing:
-            known.update(zip(missing, self.network.encode_images(list(missing.values())), strict=True))
+        self.network.encode_missing(images, known)
         return known
 
     def _prefill(self, call: _Call, entering: list[int]) -> tuple[Tensor, Batch]:

@@ -19,8 +19,7 @@ class Sampler:
 
     def log_probabilities(self, logits: Tensor, temperature: float) -> Tensor:
         """Log-probabilities float32 (..., vocabulary) of what may be sampled at `temperature`."""
-        scaled = logits if temperature == 1.0 else logits / temperature
-        return torch.log_softmax(scaled + self.bias, -1)
+        return torch.log_softmax(self._biased(logits, temperature), -1)
 
     def __call__(self, logits: Tensor, noise: Tensor, temperature: float, greedy: bool) -> tuple[Tensor, Tensor]:
         """Sample one token a row by inverting the distribution function at `noise` (rows,) in [0, 1).
@@ -32,10 +31,13 @@ class Sampler:
             logprobs = self.log_probabilities(logits, temperature)
             tokens = logprobs.argmax(-1)
             return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
-        scaled = logits if temperature == 1.0 else logits / temperature
-        probabilities = torch.softmax(scaled + self.bias, -1)
+        probabilities = torch.softmax(self._biased(logits, temperature), -1)
         cumulative = probabilities.cumsum(-1)
         # Scaling by the last value (1 but for rounding) keeps the draw inside the distribution.
         threshold = (noise * cumulative[:, -1])[:, None]
         tokens = torch.searchsorted(cumulative, threshold, right=True).clamp_(max=logits.shape[-1] - 1)
         return tokens[:, 0], probabilities.gather(-1, tokens)[:, 0].log()
+
+    def _biased(self, logits: Tensor, temperature: float) -> Tensor:
+        scaled = logits if temperature == 1.0 else logits / temperature
+        return scaled + self.bias

@@ -68,17 +68,6 @@ class Rows:
             row[: len(sequence)] = sequence
         return cls(torch.from_numpy(ids), torch.tensor(lengths), tuple(tuple(row) for row in images))
 
-    def distinct_images(self) -> tuple[list[PixelInput], dict[bytes, int]]:
-        """Every different image once, and where each digest stands in that list."""
-        order: dict[bytes, int] = {}
-        distinct: list[PixelInput] = []
-        for row in self.images:
-            for image in row:
-                if image.digest not in order:
-                    order[image.digest] = len(distinct)
-                    distinct.append(image)
-        return distinct, order
-
 
 class Network(Protocol):
     """A model seen as a function of token rows; the same one samples and learns."""

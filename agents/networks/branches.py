@@ -24,18 +24,17 @@ class BranchedRows:
     """Some rows, each cut in two.
 
     Attributes:
+        whole: the rows as they were.
         beginnings: the different beginnings, each once.
         endings: what follows in each row, in the rows' order.
         owners: int64 (rows,), the beginning of each row.
-        positions: int64 (3, tokens), the rotary positions of all tokens, padding included: those of the beginnings,
-            row by row, then those of the endings.
         splits: int64 (rows,), how many tokens of each row are its beginning.
     """
 
+    whole: Rows
     beginnings: Rows
     endings: Rows
     owners: Tensor
-    positions: Tensor
     splits: Tensor
 
     @classmethod
@@ -62,14 +61,7 @@ class BranchedRows:
         )
         rests = [ids[split:] for ids, split in zip(sequences, splits, strict=True)]
         endings = Rows.pack(rests, [pixels[count:] for pixels, count in zip(rows.images, shown, strict=True)], 0)
-        before = np.zeros((3, *beginnings.ids.shape), np.int64)
-        after = np.zeros((3, *endings.ids.shape), np.int64)
-        for row, (ids, pixels, split) in enumerate(zip(sequences, rows.images, splits, strict=True)):
-            positions, _ = network.positions(ids, pixels)
-            before[:, owners[row], :split] = positions[:, :split]
-            after[:, row, : len(ids) - split] = positions[:, split:]
-        joined = np.concatenate([before.reshape(3, -1), after.reshape(3, -1)], 1)
-        return cls(beginnings, endings, torch.tensor(owners), torch.from_numpy(joined), torch.tensor(list(splits)))
+        return cls(rows, beginnings, endings, torch.tensor(owners), torch.tensor(list(splits)))
 
     @property
     def saved(self) -> float:
@@ -77,6 +69,20 @@ class BranchedRows:
         shared = int(self.beginnings.lengths.sum())
         whole = int((self.splits + self.endings.lengths).sum())
         return (int(self.splits.sum()) - shared) / whole
+
+    def positions(self, network: QwenNetwork) -> Tensor:
+        """int64 (3, tokens), the rotary positions of all tokens, padding included.
+
+        Those of the beginnings come first, row by row, then those of the endings.
+        """
+        before = np.zeros((3, *self.beginnings.ids.shape), np.int64)
+        after = np.zeros((3, *self.endings.ids.shape), np.int64)
+        ids, lengths, splits = self.whole.ids.numpy(), self.whole.lengths.tolist(), self.splits.tolist()
+        for row, (owner, split, length) in enumerate(zip(self.owners.tolist(), splits, lengths, strict=True)):
+            positions, _ = network.positions(ids[row, : length - 1], self.whole.images[row])
+            before[:, owner, :split] = positions[:, :split]
+            after[:, row, : length - 1 - split] = positions[:, split:]
+        return torch.from_numpy(np.concatenate([before.reshape(3, -1), after.reshape(3, -1)], 1))
 
     def places(self, rows: Tensor, columns: Tensor) -> Tensor:
         """int64, where the tokens at `columns` of `rows` stand in what `run_branches` returns."""
@@ -111,20 +117,15 @@ def run_branches(network: QwenNetwork, rows: BranchedRows, features: dict[bytes,
     """Last hidden states (tokens, hidden) of all tokens, in the order of `BranchedRows.positions`."""
     device = network.model.device
     known = dict(features or {})
-    missing = {
-        image.digest: image
-        for part in (rows.beginnings, rows.endings)
-        for image in part.distinct_images()[0]
-        if image.digest not in known
-    }
-    if missing:
-        known.update(zip(missing, network.encode_images(list(missing.values())), strict=True))
+    # Together, so that the vision tower runs once.
+    shown = (image for part in (rows.beginnings, rows.endings) for row in part.images for image in row)
+    network.encode_missing(shown, known)
     parts = [
         network.embed(None, network.without_stray_images(part).to(device), network.row_features(part, known))
         for part in (rows.beginnings, rows.endings)
     ]
     hidden = torch.cat([part.flatten(0, 1) for part in parts])[None]
-    cosine, sine = (part[None, None] for part in network.rotary(rows.positions.to(device)))
+    cosine, sine = (part[None, None] for part in network.rotary(rows.positions(network).to(device)))
     width, length = rows.beginnings.ids.shape[1], rows.endings.ids.shape[1]
     columns = torch.arange(width + length, device=device)
     # An ending sees the real part of its beginning, and itself up to where it stands.

@@ -7,7 +7,7 @@ A test holds it to the module's own forward.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,12 @@ class QwenNetwork:
                 features[index] = feature
         return [feature for feature in features if feature is not None]
 
+    def encode_missing(self, images: Iterable[PixelInput], known: dict[bytes, Tensor]) -> None:
+        """Add to `known` (by digest) the features of the images that it lacks, each different one encoded once."""
+        missing = {image.digest: image for image in images if image.digest not in known}
+        if missing:
+            known.update(zip(missing, self.encode_images(list(missing.values())), strict=True))
+
     def positions(self, ids: np.ndarray, images: Sequence[PixelInput]) -> tuple[np.ndarray, int]:
         """int64 (3, length) positions of one sequence and the next position."""
         return mrope_positions(ids, [image.grid for image in images], self.image_token, self.merge)
@@ -132,9 +138,7 @@ class QwenNetwork:
     def row_features(self, rows: Rows, features: dict[bytes, Tensor] | None) -> list[Tensor]:
         """Features for every image of every row in order, each different image encoded once."""
         known = dict(features or {})
-        missing = [image for image in rows.distinct_images()[0] if image.digest not in known]
-        if missing:
-            known.update(zip([image.digest for image in missing], self.encode_images(missing), strict=True))
+        self.encode_missing((image for row in rows.images for image in row), known)
         return [known[image.digest] for row in rows.images for image in row]
 
     def row_positions(self, rows: Rows) -> tuple[Tensor, Tensor]:
