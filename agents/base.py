@@ -10,6 +10,9 @@ import numpy as np
 
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.isolation.local import LocalEnv
+from lmmr1.envs.isolation.outcomes import Fault
+from lmmr1.envs.isolation.pool import Place
 from lmmr1.envs.messages import Message
 
 from .episode import Turn
@@ -24,7 +27,7 @@ class Conversation:
     """A conversation that waits for the agent's reply.
 
     Attributes:
-        world: the environment; None where it lives in another process.
+        place: where its environment lives: here or in a worker process.
         messages: everything said so far, the agent's own replies included.
         new_messages: the messages since its last reply.
         turns: the turns so far.
@@ -33,7 +36,7 @@ class Conversation:
         pixels: for each of the first turns, the images that it showed as the agent's model reads them.
     """
 
-    world: ChatEnv | None
+    place: Place
     messages: list[Message]
     new_messages: list[Message]
     key: tuple[int, ...]
@@ -43,14 +46,15 @@ class Conversation:
 
     @property
     def env(self) -> ChatEnv:
-        """The environment; only players that stand for a person or an expert may look into it.
+        """The environment; only players that stand for a person or choose at random may look into it.
 
         Raises:
             UserError: it lives in another process.
         """
-        if self.world is None:
+        env = self.place.env if isinstance(self.place, LocalEnv) else self.place
+        if not isinstance(env, ChatEnv):
             raise UserError("this player looks into the environment, which is in a worker process: set workers to 0")
-        return self.world
+        return env
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class AgentReply:
     """A reply: its text and, from agents that speak in tokens, the ids behind it (see `Turn`).
 
     `overflow` says that the conversation no longer fits the agent's context: nothing was said and the episode is to be
-    truncated.
+    truncated. `cut_off` says that the reply ran out of tokens before it ended. `fault` is what broke in the environment
+    when the agent asked it for advice: nothing was said and the episode has failed.
     """
 
     text: str
@@ -66,6 +71,8 @@ class AgentReply:
     reply_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     overflow: bool = False
+    cut_off: bool = False
+    fault: Fault | None = None
 
 
 class Agent(Protocol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Turn:
             without tokens. In a "conversation" context only what was added, in others the whole prompt.
         reply_ids: int32 (n,), as sampled.
         logprobs: float32 (n,), of `reply_ids` under the distribution that they were sampled from.
+        cut_off: whether the reply ran out of tokens before an end token or a stop string ended it.
     """
 
     messages: list[Message]
@@ -52,6 +53,11 @@ class Turn:
     prompt_ids: np.ndarray = field(default_factory=_no_ids)
     reply_ids: np.ndarray = field(default_factory=_no_ids)
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    cut_off: bool = False
+
+    def ends_with(self, end_ids: Collection[int]) -> bool:
+        """Whether the reply's last token is one of `end_ids`; not if it has none."""
+        return len(self.reply_ids) > 0 and int(self.reply_ids[-1]) in end_ids
 
 
 @dataclass
@@ -100,6 +106,23 @@ class Episode:
     def num_reply_tokens(self) -> int:
         """How many ids the agent sampled."""
         return sum(len(turn.reply_ids) for turn in self.turns)
+
+    @property
+    def credited_rewards(self) -> list[float]:
+        """The reward of each turn as it is learned from: 0 for turns without reply tokens, which others answer for.
+
+        A turn without tokens has nothing that could be credited, so it is no step: its reward is added, undiscounted,
+        to that of the last turn before it that has tokens, or, where there is none, of the first one after it. The sum
+        stays `total_reward` unless no turn has any.
+        """
+        rewards = [0.0] * len(self.turns)
+        place = next((index for index, turn in enumerate(self.turns) if len(turn.reply_ids)), None)
+        if place is None:
+            return rewards
+        for index, turn in enumerate(self.turns):
+            place = index if len(turn.reply_ids) else place
+            rewards[place] += turn.reward
+        return rewards
 
     @property
     def format_rate(self) -> float:

@@ -17,7 +17,7 @@ class Incident:
         environment: what the episode is filed under.
         env_seed: of the episode's reset.
         turn: 1 for the first reply; 0 for the reset.
-        kind: "crash", "garbage", "hang" or "death", see `lmmr1.envs.isolation.outcomes.Fault`.
+        kind: "crash", "garbage", "hang", "death" or "unverifiable", see `lmmr1.envs.isolation.outcomes.Fault`.
         error: one line.
         attempt: 0 for the first one; more after retries.
         final: whether the episode failed for good; otherwise it began again.

@@ -85,7 +85,9 @@ class PolicyAgent:
         for index, completion in zip(fitting, completions, strict=True):
             conversations[index].prefix = completion.prefix
             text = self.template.decode(completion.ids)
-            replies[index] = AgentReply(text, prompts[index][1], completion.ids, completion.logprobs)
+            replies[index] = AgentReply(
+                text, prompts[index][1], completion.ids, completion.logprobs, cut_off=not completion.ended
+            )
         return replies
 
     def prompt(self, conversation: Conversation) -> tuple[np.ndarray, np.ndarray, list[PixelInput]]:
@@ -97,7 +99,7 @@ class PolicyAgent:
         if not conversation.turns:
             ids, images = self.template.first(conversation.new_messages)
             return ids, ids, images
-        ended = int(conversation.turns[-1].reply_ids[-1]) in self.loaded.end_ids
+        ended = conversation.turns[-1].ends_with(self.loaded.end_ids)
         added, images = self.template.following(conversation.new_messages, ended)
         past = [part for turn in conversation.turns for part in (turn.prompt_ids, turn.reply_ids)]
         return np.concatenate([*past, added]), added, [*self._past_images(conversation), *images]

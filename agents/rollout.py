@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmr1.envs.chat import ChatEnv
-from lmmr1.envs.isolation.local import LocalEnv
+from lmmr1.envs.datasets import POSITIONS
 from lmmr1.envs.isolation.outcomes import Fault, Outcome
-from lmmr1.envs.isolation.pool import IsolatedEnv, Place, reset_all, step_all
+from lmmr1.envs.isolation.pool import Place, reset_all, step_all
 from lmmr1.envs.messages import Message, StopReason, assistant
 
 from .base import Agent, AgentReply, Conversation
@@ -18,7 +18,7 @@ from .episode import Episode, Turn
 from .incidents import Incident, RolloutLog
 
 # What is drawn for one purpose never shares a random number with another.
-TRAINING_STREAM, EVALUATION_STREAM, SHUFFLING_STREAM, DEMONSTRATION_STREAM = 0, 1, 3, 9
+TRAINING_STREAM, EVALUATION_STREAM, SHUFFLING_STREAM, DEMONSTRATION_STREAM, REJECTION_STREAM = 0, 1, 3, 9, 12
 
 
 MOST_TURNS = 200
@@ -48,9 +48,17 @@ def derive_seed(*entropy: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint32)[0])
 
 
+def derive_epoch_seed(position: int, *entropy: int) -> int:
+    """The environment seed of a place in a series: one after the other, they ask each row of a data set in turn.
+
+    The series is chosen by the entropy; see `lmmr1.envs.datasets.Dataset.position`.
+    """
+    return (derive_seed(*entropy) >> 1) * POSITIONS + position
+
+
 def rollout(
     agent: Agent,
-    make_env: Callable[[], ChatEnv],
+    make_env: Callable[[], Place],
     count: int,
     *,
     seed: int,
@@ -59,13 +67,16 @@ def rollout(
     group_size: int = 1,
     max_turns: int | None = None,
     label: str | None = None,
-    environments: list[ChatEnv] | None = None,
+    environments: list[Place] | None = None,
+    retries: int = 0,
+    log: RolloutLog | None = None,
+    in_epochs: bool = False,
 ) -> list[Episode]:
     """Play `count` episodes.
 
     Args:
         agent: who acts.
-        make_env: makes one environment.
+        make_env: makes one environment, here or in a worker process.
         count: how many episodes; a multiple of `group_size`.
         seed: of the run.
         stream: TRAINING_STREAM, EVALUATION_STREAM or one of one's own; different streams never share a random number.
@@ -74,6 +85,8 @@ def rollout(
         max_turns: an episode is truncated after so many replies.
         label: what the episodes are filed under; the environment's id by default.
         environments: made before, to be used again; grown as needed.
+        retries, log: see `play`.
+        in_epochs: whether the environments' seeds are a series, see `derive_epoch_seed`.
 
     Returns:
         The episodes in the order of their index.
@@ -85,17 +98,23 @@ def rollout(
         Seat(
             env=pool[index],
             label=label or environment_id(pool[index]),
-            env_seed=derive_seed(seed, stream, index // group_size),
+            env_seed=(
+                derive_epoch_seed(index // group_size, seed, stream)
+                if in_epochs
+                else derive_seed(seed, stream, index // group_size)
+            ),
             key=(seed, stream, index),
             group=index // group_size,
         )
         for index in range(count)
     ]
-    return play(agent, seats, greedy=greedy, max_turns=max_turns)
+    return play(agent, seats, greedy=greedy, max_turns=max_turns, retries=retries, log=log)
 
 
-def environment_id(env: ChatEnv) -> str:
+def environment_id(env: Place) -> str:
     """The id that the environment was registered under, or its class's name."""
+    if not isinstance(env, ChatEnv):
+        return env.config.id
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
@@ -130,7 +149,8 @@ def play(
 
     def fail(index: int, fault: Fault, turn: int) -> bool:
         """Note a fault; whether the episode may begin again."""
-        seat, again = seats[index], attempts[index] < retries
+        # The same answer would come again, and could be verified no better.
+        seat, again = seats[index], attempts[index] < retries and fault.kind != "unverifiable"
         log.note_fault(Incident(seat.label, seat.env_seed, turn, fault.kind, fault.error, attempts[index], not again))
         attempts[index] += 1
         episodes[index].stop_reason, episodes[index].failure = StopReason.FAILED, fault.error
@@ -147,11 +167,8 @@ def play(
                 if isinstance(opening, Fault):
                     failed += [index] if fail(index, opening, 0) else []
                     continue
-                world = seat.env.env if isinstance(seat.env, LocalEnv) else seat.env
                 messages = opening.messages
-                conversations[index] = Conversation(
-                    None if isinstance(world, IsolatedEnv) else world, list(messages), list(messages), seat.key
-                )
+                conversations[index] = Conversation(seat.env, list(messages), list(messages), seat.key)
             indices = failed
 
     begin(range(len(seats)))
@@ -161,11 +178,15 @@ def play(
         for index in [index for index in waiting if replies[index].overflow]:
             episodes[index].stop_reason = StopReason.CONTEXT_LIMIT
             episodes[index].final_messages = conversations.pop(index).new_messages
-        speaking = [index for index in waiting if index in conversations]
-        outcomes = step_all([(seats[index].env, replies[index].text) for index in speaking])
+        answering = [index for index in waiting if index in conversations]
+        speaking = [index for index in answering if replies[index].fault is None]
+        outcomes = dict(
+            zip(speaking, step_all([(seats[index].env, replies[index].text) for index in speaking]), strict=True)
+        )
         failed = []
-        for index, outcome in zip(speaking, outcomes, strict=True):
+        for index in answering:
             turn, seat = len(episodes[index].turns) + 1, seats[index]
+            outcome = replies[index].fault or outcomes[index]
             log.note_call(seat.label, seat.env_seed, turn, outcome.seconds)
             if isinstance(outcome, Fault):
                 del conversations[index]
@@ -192,6 +213,7 @@ def _take_turn(
         prompt_ids=reply.prompt_ids,
         reply_ids=reply.reply_ids,
         logprobs=reply.logprobs,
+        cut_off=reply.cut_off,
     )
     conversation.turns.append(turn)
     episode.turns.append(turn)

@@ -6,10 +6,12 @@ what stands between them. That is what makes a conversation token-exact: every p
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Message, Part, message_images, text_part
@@ -38,7 +40,14 @@ class Template:
         end_text = self.tokenizer.decode([loaded.end_ids[0]])
         assert isinstance(end_text, str)
         self.end_text = end_text
-        self._texts: dict[tuple[str, _Shape], list[int]] = {}
+        self._texts: dict[tuple[str, _Shape], np.ndarray] = {}
+
+    @functools.cached_property
+    def pieces(self) -> list[str]:
+        """What each id of the network's vocabulary stands for, as the tokenizer spells it; "" where for nothing."""
+        known = self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))
+        assert isinstance(known, list)
+        return known + [""] * (self.loaded.network.vocabulary_size - len(known))
 
     def first(self, messages: Sequence[Message]) -> tuple[np.ndarray, list[PixelInput]]:
         """The prompt that opens a conversation.
@@ -102,7 +111,10 @@ class Template:
 
     def decode(self, ids: np.ndarray) -> str:
         """The text of sampled ids, without the end token."""
-        kept = [int(i) for i in ids if int(i) not in self.loaded.end_ids]
+        kept = [token for token in ids.tolist() if token not in self.loaded.end_ids]
+        if isinstance(self.tokenizer, TokenizersBackend):
+            # The same without its conversions, which take longer than the decoding.
+            return self.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False)
         text = self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
         return text
@@ -148,22 +160,24 @@ class Template:
         if key not in self._texts:
             if len(self._texts) > _MOST_TEXTS:
                 self._texts.clear()
-            self._texts[key] = self.tokenizer.encode(render(), add_special_tokens=False)
+            ids = np.array(self.tokenizer.encode(render(), add_special_tokens=False), np.int32)
+            ids.setflags(write=False)
+            self._texts[key] = ids
         ids = self._texts[key]
         encoder = self.loaded.images
         if encoder is None:
-            return np.array(ids, np.int32), []
+            return ids, []
         pixels = [encoder(image) for message in messages for image in message_images(message)]
-        mark = self.loaded.model.config.image_token_id
-        expanded: list[int] = []
-        remaining = iter(pixels)
-        for token in ids:
-            expanded.extend([token] * next(remaining).num_tokens if token == mark else [token])
-        if next(remaining, None) is not None:
+        marks = np.flatnonzero(ids == self.loaded.model.config.image_token_id)
+        if len(marks) != len(pixels):
             raise UserError(
-                f"the chat template of '{self.loaded.source}' wrote fewer image marks than there are images"
+                f"the chat template of '{self.loaded.source}' wrote {len(marks)} image marks for {len(pixels)} images"
             )
-        return np.array(expanded, np.int32), pixels
+        if not pixels:
+            return ids, []
+        counts = np.ones(len(ids), np.int64)
+        counts[marks] = [image.num_tokens for image in pixels]
+        return ids.repeat(counts), pixels
 
 
 def _shape(messages: Sequence[Message]) -> _Shape:

@@ -15,10 +15,29 @@ from gymnasium.spaces import Discrete, Text
 
 from lmmr1.envs.chat_spec import ChatSpec, Speaking, describe_actions, describe_observation
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.messages import Message, Part, Solution, Solvable, StopReason, is_image, system, text_part, user
+from lmmr1.envs.messages import (
+    Message,
+    Part,
+    Solution,
+    Solvable,
+    StopReason,
+    is_image,
+    message_text,
+    system,
+    text_part,
+    user,
+)
 from lmmr1.envs.reply import REPLY_FORMATS, Orders, Reply, quote, read_orders
-from lmmr1.envs.rewards.composition import REWARD_MODES, RewardMode, compose_reward, total_reward
-from lmmr1.envs.rewards.format import format_reward
+from lmmr1.envs.rewards.composition import (
+    REWARD_MODES,
+    RewardMode,
+    RewardRule,
+    check_rule,
+    compose_reward,
+    total_reward,
+)
+from lmmr1.envs.rewards.format import format_reward, lmmr1_format_reward
+from lmmr1.envs.rewards.penalties import Penalties
 from lmmr1.envs.spaces import Chat, Utterance
 
 MAX_REPLY_LENGTH = 1 << 20
@@ -36,7 +55,8 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
     ``info`` of every step holds, beside what the world reported last (in a turn without a native step, that
     of an earlier one):
 
-    * ``reward_parts``: {"task", "format", "invalid"}, weighted floats whose sum is the reward;
+    * ``reward_parts``: {"task", "format", "invalid"} and each penalty that is on, weighted floats whose sum is the
+      reward;
     * ``reply``: the ``Reply``; ``actions``: the names of the actions run; ``native_steps``: their number;
     * ``turn``: 1 for the first reply; ``success``: what the world says, or None if it says nothing;
     * ``stop_reason``: a ``StopReason`` when the episode has ended, else None.
@@ -47,9 +67,13 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         instructions: "full" opens with a system message (rules and reply format), "brief" with the
             observation alone.
         reply_format: a key of ``REPLY_FORMATS``.
+        reward: "default" pays the format of an honest try only (``format_reward``); "lmmr1-paper" pays it by LMM-R1's
+            own rule, 0.5 whatever the answer is worth.
         reward_mode: "additive" or "gated", see ``compose_reward``.
         format_weight: what a well-formed reply is worth.
         invalid_reward: added in each turn that takes no native step.
+        penalties: for length and repetition; a ``Penalties``, or a mapping with its keys.
+        needs_thought: whether the form of a reply with an empty thought earns nothing; None takes the spec's.
         max_turns: the episode is truncated after this many replies; None for no limit.
         max_actions: how many actions one answer may hold; None takes the spec's.
 
@@ -64,9 +88,12 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         spec: ChatSpec | None = None,
         instructions: Literal["full", "brief"] = "full",
         reply_format: str = "think_answer",
+        reward: RewardRule = "default",
         reward_mode: RewardMode = "additive",
         format_weight: float = 0.5,
         invalid_reward: float = 0.0,
+        penalties: Penalties | Mapping[str, Any] | None = None,
+        needs_thought: bool | None = None,
         max_turns: int | None = None,
         max_actions: int | None = None,
     ) -> None:
@@ -76,9 +103,12 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
             spec=spec,
             instructions=instructions,
             reply_format=reply_format,
+            reward=reward,
             reward_mode=reward_mode,
             format_weight=format_weight,
             invalid_reward=invalid_reward,
+            penalties=penalties,
+            needs_thought=needs_thought,
             max_turns=max_turns,
             max_actions=max_actions,
         )
@@ -89,6 +119,9 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         for name, weight in (("format_weight", format_weight), ("invalid_reward", invalid_reward)):
             if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
                 raise UserError(f"{name} must be a number, not {weight!r}")
+        check_rule(reward, reward_mode, format_weight)
+        if needs_thought not in (None, True, False):
+            raise UserError(f"needs_thought must be true, false or None, not {needs_thought!r}")
         for name, limit in (("max_turns", max_turns), ("max_actions", max_actions)):
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise UserError(f"{name} must be a whole number of at least 1, or None, not {limit!r}")
@@ -101,9 +134,12 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         self.chat_spec = spec
         self.instructions = instructions
         self.reply_format = REPLY_FORMATS[reply_format]
+        self.reward: RewardRule = reward
         self.reward_mode: RewardMode = reward_mode
         self.format_weight = format_weight
         self.invalid_reward = invalid_reward
+        self.penalties = Penalties.read(penalties)
+        self.needs_thought = spec.needs_thought if needs_thought is None else needs_thought
         self.max_turns = max_turns
         self.max_actions = spec.max_actions if max_actions is None else max_actions
         self._answers_are_actions = isinstance(env.action_space, (Utterance, Text))
@@ -113,6 +149,7 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         self._turn = 0
         self._running = False
         self._last_seen: tuple[Any, dict[str, Any]] = (None, {})
+        self._shown = ""
 
     def _check_spec(self, spec: ChatSpec) -> None:
         space = self.env.action_space
@@ -139,8 +176,17 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         """
         self._last_seen = self.env.reset(seed=seed, options=options)
         self._turn, self._running = 0, True
-        opening, info = user(*self._describe()), dict(self._last_seen[1])
-        return ([opening] if self.instructions == "brief" else [system(self.instruction_text()), opening]), info
+        opening = self._open()
+        self._shown = _text_of(opening)
+        return opening, dict(self._last_seen[1])
+
+    def _open(self) -> list[Message]:
+        own = self.chat_spec.opening
+        opening = [user(*self._describe())] if own is None else own(*self._last_seen)
+        if self.instructions == "brief":
+            return [message for message in opening if message["role"] != "system"]
+        told = any(message["role"] == "system" for message in opening)
+        return opening if told else [system(self.instruction_text()), *opening]
 
     def instruction_text(self) -> str:
         """The text of the system message: the world's instructions, then those of the reply format."""
@@ -184,15 +230,17 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         self._turn += 1
         stop_reason = self._stop_reason(bool(terminated), bool(truncated))
         self._running = stop_reason is None
+        native_info = self._last_seen[1]
+        success = bool(native_info["success"]) if native_info.get("success") is not None else None
         parts = compose_reward(
             task,
-            format_reward(reply) > 0,
+            self._is_well_formed(reply, success),
             not names,
             mode=self.reward_mode,
             format_weight=self.format_weight,
             invalid_reward=self.invalid_reward,
+            penalties=self.penalties.parts(action),
         )
-        native_info = self._last_seen[1]
         info = {
             **native_info,
             "reward_parts": parts,
@@ -200,12 +248,18 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
             "actions": names,
             "native_steps": len(names),
             "turn": self._turn,
-            "success": bool(native_info["success"]) if native_info.get("success") is not None else None,
+            "success": success,
             "stop_reason": stop_reason,
         }
         messages = [user(*self._describe(orders.problem))]
+        self._shown = _text_of(messages)
         ended = stop_reason is StopReason.TASK_ENDED
         return messages, total_reward(parts), ended, stop_reason is not None and not ended, info
+
+    def _is_well_formed(self, reply: Reply, success: bool | None) -> bool:
+        if self.reward == "lmmr1-paper":
+            return lmmr1_format_reward(reply.text) > 0
+        return format_reward(reply, shown=self._shown, success=success, thoughtless=not self.needs_thought) > 0
 
     def _read_orders(self, reply: Reply) -> Orders:
         space = self.env.action_space
@@ -303,6 +357,10 @@ def make_chat(id: str, *, chat: Mapping[str, Any] | None = None, **kwargs: Any) 
         given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
         raise UserError(f"{id} cannot be made with {given}: {type(error).__name__}: {reason}") from error
     return ChatEnv(env, **chat)
+
+
+def _text_of(messages: list[Message]) -> str:
+    return "\n".join(message_text(message) for message in messages)
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text
 
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.messages import Part, image_part, is_image, text_part
+from lmmr1.envs.messages import Message, Part, image_part, is_image, text_part
 from lmmr1.envs.reply import count_numbers
 from lmmr1.envs.spaces import Utterance
 
@@ -29,6 +29,10 @@ class ChatSpec:
             the answer is then the action itself (text), or its numbers (``Box``, ``Discrete``, ...).
         max_actions: how many native steps one answer may hold.
         describe: (observation, info) -> parts of the next message; None builds them from the spaces.
+        opening: (observation, info) -> the messages that open an episode, the user's last; a system message among them
+            stands in place of the instructions. None opens with the instructions and what ``describe`` gives.
+        needs_thought: whether a reply with an empty thought earns nothing for its form; not where the answer has only
+            to be read off.
 
     Raises:
         UserError: max_actions is below 1, or the names are empty, repeated, or hold a comma.
@@ -38,6 +42,8 @@ class ChatSpec:
     action_names: tuple[str, ...] | None = None
     max_actions: int = 1
     describe: Callable[[Any, dict[str, Any]], list[Part]] | None = None
+    opening: Callable[[Any, dict[str, Any]], list[Message]] | None = None
+    needs_thought: bool = True
 
     def __post_init__(self) -> None:
         """Check the fields."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 
@@ -27,6 +27,7 @@ class Registration:
 REGISTRATIONS: tuple[Registration, ...] = (
     Registration("LMMR1/Reasoning-v0", "lmmr1.envs.reasoning.env:ReasoningEnv"),
     Registration("LMMR1/Geometry-v0", "lmmr1.envs.geometry.env:GeometryEnv"),
+    Registration("LMMR1/Perception-v0", "lmmr1.envs.perception.env:PerceptionEnv"),
     # The step limit of Sokoban is its own argument max_steps, so the id sets none.
     Registration("LMMR1/Sokoban-v0", "lmmr1.envs.sokoban.env:SokobanEnv"),
 )
@@ -54,20 +55,31 @@ class EnvironmentConfig:
         kwargs: arguments of the world.
         chat: arguments of ``ChatEnv``.
         weight: its share of the episodes, relative to the other environments of the same stage.
+        order: how training and evaluation seed its resets. "random": each by itself. "epochs": in series, so that a
+            world that chooses a row by its seed asks every row once before any comes again. None: "epochs" where
+            ``kwargs`` names a ``dataset``, else "random".
 
     Raises:
-        UserError: the weight is no positive number.
+        UserError: the weight is no positive number, or the order is unknown.
     """
 
     id: str
     kwargs: dict[str, Any] = field(default_factory=dict)
     chat: dict[str, Any] = field(default_factory=dict)
     weight: float = 1.0
+    order: Literal["random", "epochs"] | None = None
 
     def __post_init__(self) -> None:
-        """Check the weight; the rest is checked when the environment is made."""
+        """Check the weight and the order; the rest is checked when the environment is made."""
+        if self.order not in (None, "random", "epochs"):
+            raise UserError(f'{self.id}: order must be "random" or "epochs", not {self.order!r}')
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise UserError(f"{self.id}: weight must be a positive number, not {self.weight}")
+
+    @property
+    def in_epochs(self) -> bool:
+        """Whether its resets are seeded in series."""
+        return self.order == "epochs" or (self.order is None and self.kwargs.get("dataset") is not None)
 
     def make(self) -> ChatEnv:
         """Make the environment.

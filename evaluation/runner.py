@@ -12,7 +12,8 @@ from lmmr1.agents.base import Agent
 from lmmr1.agents.context import Context
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.rollout import EVALUATION_STREAM, rollout
-from lmmr1.envs.chat import ChatEnv
+from lmmr1.envs.isolation.local import LocalEnv
+from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv, Place
 from lmmr1.envs.registry import EnvironmentConfig
 
 from .scores import bootstrap_interval, wilson_interval
@@ -54,7 +55,9 @@ def evaluate(
     samples: dict[str, list[Episode]] | None = None,
     num_samples: int = 16,
     on_task: Callable[[str], None] | None = None,
-    environments: dict[str, list[ChatEnv]] | None = None,
+    environments: dict[str, list[Place]] | None = None,
+    pool: EnvironmentPool | None = None,
+    retries: int = 0,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Play every task in every mode.
 
@@ -70,6 +73,9 @@ def evaluate(
         num_samples: how many.
         on_task: called with the name of each task when it begins.
         environments: keeps each task's environments for the next evaluation; without it they are made and closed.
+        pool: worker processes that the environments live in, so that one that hangs costs its own episode alone; is
+            closed by whoever made it.
+        retries: how often an episode whose environment broke begins again, with the same seed.
 
     Returns:
         {task: {mode: figures}}, see `summarize`; JSON-able.
@@ -85,34 +91,50 @@ def evaluate(
     for task in tasks:
         if on_task is not None:
             on_task(task.name)
-        pool = [] if environments is None else environments.setdefault(task.name, [])
+        places = [] if environments is None else environments.setdefault(task.name, [])
         try:
-            played = {mode: _play(agent, task, seed, mode, pool) for mode in modes}
+            played = {mode: _play(agent, task, seed, mode, places, pool, retries) for mode in modes}
         finally:
-            if environments is None:
-                for env in pool:
-                    env.close()
+            for place in places if environments is None else ():
+                if not isinstance(place, IsolatedEnv):
+                    place.close()
         results[task.name] = {mode: summarize(episodes, seed) for mode, episodes in played.items()}
         if samples is not None:
             samples[task.name] = next(iter(played.values()), [])[:num_samples]
     return results
 
 
-def _play(agent: Agent, task: EvaluationTask, seed: int, mode: Mode, pool: list[ChatEnv]) -> list[Episode]:
+def _play(
+    agent: Agent,
+    task: EvaluationTask,
+    seed: int,
+    mode: Mode,
+    places: list[Place],
+    pool: EnvironmentPool | None,
+    retries: int,
+) -> list[Episode]:
+    def make() -> Place:
+        # One that breaks here is made anew too; that it cannot be made at all is told at once.
+        if pool is not None:
+            return pool.add(task.environment)
+        return LocalEnv(task.environment, task.environment.make())
+
     own_context = agent.context
     if task.context is not None:
         agent.context = str(Context(task.context, task.window_turns, task.window_images))
     try:
         return rollout(
             agent,
-            task.environment.make,
+            make,
             task.episodes,
             seed=seed,
             stream=EVALUATION_STREAM,
             greedy=mode == "greedy",
             max_turns=task.max_turns,
             label=task.name,
-            environments=pool,
+            environments=places,
+            retries=retries,
+            in_epochs=task.environment.in_epochs,
         )
     finally:
         agent.context = own_context
@@ -133,8 +155,10 @@ def summarize(episodes: Sequence[Episode], seed: int = 0) -> dict[str, Any]:
         "return": the mean sum of rewards, and "return_interval": its 95 % bootstrap interval.
         "format_rate": the share of replies that are well formed; "reply_tokens": the mean ids of one reply;
         "turns": the mean replies of one episode; "stop_reasons": how often each ended an episode;
-        "episodes": how many were scored; "failed": how many were not. What nothing is known about is None.
+        "episodes": how many were scored; "failed": how many were not; "failures", only if any failed: how often for
+        which reason. What nothing is known about is None.
     """
+    failures = [episode.failure for episode in episodes if episode.failure is not None]
     scored = [episode for episode in episodes if episode.failure is None]
     outcomes = [episode.success for episode in scored]
     replies = [turn for episode in scored for turn in episode.turns]
@@ -152,6 +176,7 @@ def summarize(episodes: Sequence[Episode], seed: int = 0) -> dict[str, Any]:
         "reply_tokens": fmean(len(turn.reply_ids) for turn in replies) if replies else None,
         "turns": len(replies) / len(scored) if scored else None,
         "stop_reasons": _count(str(episode.stop_reason) for episode in scored),
+        **({"failures": _count(failures)} if failures else {}),
     }
 
 

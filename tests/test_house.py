@@ -41,13 +41,16 @@ HOMES = {
     "matplotlib": ("evaluation/",),
     "pygame": ("envs/sokoban/window.py", "src/lmmr1/commands/window.py"),
     "pettingzoo": ("envs/football/",),
+    "datasets": ("envs/datasets/sources/tables.py",),
+    "pyarrow": (),
+    "reasoning_gym": ("envs/reasoning/reasoning_gym.py",),
     "vllm": ("agents/engines/vllm.py",),
     "deepspeed": ("training/backends/deepspeed.py",),
     "ray": ("training/distributed.py",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
 DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "vllm", "deepspeed", "ray"}
-DEFERRED |= {"tensorboard", "wandb", "peft"}
+DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym"}
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

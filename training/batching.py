@@ -18,8 +18,8 @@ from lmmr1.agents.episode import Episode, Turn
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
 
-# Padded tokens that one forward and backward pass holds. On a CPU more is slower: the activations leave the cache.
-MICROBATCH_TOKENS = 2560
+# Tokens that one forward and backward pass holds. On a CPU more is slower: the activations leave the cache.
+MICROBATCH_TOKENS = 3584
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class TokenBatch:
         episodes: int64, index of each token's episode.
         turns: int64, index of each token's turn in its episode.
         turn_ends: bool, whether the token is the last of its turn.
-        answer: bool, whether the token stands inside the reply's answer.
-        rewards: float32, the reward of a turn on its last token, 0 elsewhere.
+        answer: bool, whether the token stands inside the reply's answer; None where nobody asked for it.
+        rewards: float32, the reward of a turn on its last token (see `Episode.credited_rewards`), 0 elsewhere.
         groups: int64 (episodes,), the group of each episode.
     """
 
@@ -76,7 +76,7 @@ class TokenBatch:
     episodes: Tensor
     turns: Tensor
     turn_ends: Tensor
-    answer: Tensor
+    answer: Tensor | None
     rewards: Tensor
     groups: Tensor
 
@@ -84,8 +84,14 @@ class TokenBatch:
         return len(self.tokens)
 
 
-def make_batch(episodes: Sequence[Episode], policy: PolicyAgent) -> TokenBatch:
-    """Lay out `episodes` (none failed, each with one turn at least) for training."""
+def make_batch(episodes: Sequence[Episode], policy: PolicyAgent, answers: bool = True) -> TokenBatch:
+    """Lay out `episodes` (none failed, each with one reply token at least) for training.
+
+    Args:
+        episodes: what was played.
+        policy: whose ids and images they are.
+        answers: whether somebody needs to know which tokens write the answers.
+    """
     sequences: list[TokenSequence] = []
     copies: list[list[int]] = []
     known: dict[tuple[bytes, ...], int] = {}
@@ -93,12 +99,15 @@ def make_batch(episodes: Sequence[Episode], policy: PolicyAgent) -> TokenBatch:
     rewards: list[np.ndarray] = []
     position = 0
     for number, episode in enumerate(episodes):
+        credited = episode.credited_rewards
         for sequence, turns in episode_sequences(episode, policy):
-            index = known.setdefault(sequence.identity(), len(sequences))
-            if index == len(sequences):
+            if not len(sequence.predictors):
+                continue  # nothing was said, so there is nothing to learn
+            row = known.setdefault(sequence.identity(), len(sequences))
+            if row == len(sequences):
                 sequences.append(sequence)
                 copies.append([])
-            copies[index].append(position)
+            copies[row].append(position)
             position += len(sequence.predictors)
             for index, turn in turns:
                 length = len(turn.reply_ids)
@@ -108,9 +117,10 @@ def make_batch(episodes: Sequence[Episode], policy: PolicyAgent) -> TokenBatch:
                 columns["episode"].append(np.full(length, number))
                 columns["turn"].append(np.full(length, index))
                 columns["end"].append(end)
-                columns["answer"].append(answer_tokens(turn, policy))
-                rewards.append(np.where(end, turn.reward, 0.0))
-    flat = {name: np.concatenate(parts) for name, parts in columns.items()}
+                if answers:
+                    columns["answer"].append(answer_tokens(turn, policy))
+                rewards.append(np.where(end, credited[index], 0.0))
+    flat = {name: np.concatenate(parts) for name, parts in columns.items() if parts}
     return TokenBatch(
         sequences,
         [np.array(starts) for starts in copies],
@@ -120,7 +130,7 @@ def make_batch(episodes: Sequence[Episode], policy: PolicyAgent) -> TokenBatch:
         torch.from_numpy(flat["episode"]),
         torch.from_numpy(flat["turn"]),
         torch.from_numpy(flat["end"]),
-        torch.from_numpy(flat["answer"]),
+        torch.from_numpy(flat["answer"]) if answers else None,
         torch.from_numpy(np.concatenate(rewards).astype(np.float32)),
         torch.tensor([episode.group for episode in episodes]),
     )
@@ -159,7 +169,7 @@ def turn_images(turn: Turn, policy: PolicyAgent) -> list[PixelInput]:
 def answer_tokens(turn: Turn, policy: PolicyAgent) -> np.ndarray:
     """Bool (n,): which reply tokens write the answer (between the last answer tags; none where there are no tags)."""
     # Byte-level tokenizers write every ASCII character as itself, so the tags can be found in the joined pieces.
-    pieces = policy.loaded.tokenizer.convert_ids_to_tokens(turn.reply_ids.tolist())
+    pieces = [policy.template.pieces[token] for token in turn.reply_ids.tolist()]
     joined = "".join(pieces)
     opened = joined.rfind("<answer>")
     closed = joined.find("</answer>", opened)
@@ -171,7 +181,7 @@ def answer_tokens(turn: Turn, policy: PolicyAgent) -> np.ndarray:
 
 
 def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int | None = None) -> list[list[int]]:
-    """Split `rows` into lists of at most `limit` (MICROBATCH_TOKENS) padded tokens each.
+    """Split `rows` into lists of at most `limit` (MICROBATCH_TOKENS) tokens each, a beginning that is shared once.
 
     Rows that begin alike stay together, since they can share that beginning; beside them stand rows of like length.
     """
@@ -182,18 +192,18 @@ def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int | None = Non
     lengths = {row: len(batch.sequences[row].ids) for row in rows}
     ordered = sorted(groups.values(), key=lambda group: (max(lengths[row] for row in group), group))
     chunks: list[list[int]] = []
-    beginnings = split = ending = 0  # of the last chunk: how many, and how long at most
+    room = 0
     for group in ordered:
-        first = batch.sequences[group[0]].split
-        beginnings += 1
+        split = batch.sequences[group[0]].split
+        known = False  # whether the last chunk holds the group's beginning
         for row in sorted(group):
-            wider, longer = max(split, first), max(ending, lengths[row] - first)
-            if chunks and beginnings * wider + (len(chunks[-1]) + 1) * longer <= limit:
+            tokens = lengths[row] - split * known
+            if chunks and tokens <= room:
                 chunks[-1].append(row)
-                split, ending = wider, longer
             else:
+                tokens, room = lengths[row], limit
                 chunks.append([row])
-                beginnings, split, ending = 1, first, lengths[row] - first
+            room, known = room - tokens, True
     return chunks
 
 

@@ -1,72 +1,184 @@
-"""Demonstrations: what the environments' experts say, played out as episodes."""
+"""Demonstrations: episodes of the environments' experts, or of the policy itself where it was good."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
+from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.players.expert import ExpertPlayer
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import Seat, derive_seed, play
-from lmmr1.envs.chat import ChatEnv
+from lmmr1.agents.rollout import DEMONSTRATION_STREAM, REJECTION_STREAM, Seat, derive_seed, play
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.isolation.local import LocalEnv
+from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv
 
-from .config import DemonstrationConfig
+from .collection.collect import summarise
+from .collection.playing import GroupPlayer, make_pool
+from .collection.rejection import OwnEpisodes
+from .config import DemonstrationConfig, RejectionConfig, RolloutConfig, StageConfig
+
+# Episodes of one step that may all fail before it counts as a mistake of the recipe.
+MOST_FAILURES = 8
 
 
 class Demonstrations:
-    """Fresh demonstrations without end; what a step yields depends on `entropy` and the step alone.
+    """Demonstrations without end.
+
+    What a step yields of an expert depends on the seed and the step alone; of the policy's own episodes, on `state` and
+    `tensors` too. An environment that breaks costs its own episode; another takes its place.
 
     Args:
-        configs: the environments and how their experts behave.
-        policy: whose template turns the demonstrations into ids.
-        entropy: of all random choices.
+        policy: whose template turns the demonstrations into ids, and who plays with source 'rollouts'.
+        config: an sft stage.
+        seed: of the run.
+        stage: the stage's number.
+
+    Attributes:
+        figures: of the last step, where episodes were played from which to choose, or where environments broke.
+        log: every fault.
     """
 
-    def __init__(self, configs: Sequence[DemonstrationConfig], policy: PolicyAgent, entropy: tuple[int, ...]) -> None:
-        self.configs, self.entropy = list(configs), entropy
-        self.experts = [
-            ExpertPlayer(c.thought_rate, c.skill, PolicyAgent(policy.loaded, policy.sampling, c.context_word))
-            for c in configs
-        ]
-        self.pools: list[list[ChatEnv]] = [[] for _ in configs]
-        weights = np.array([config.environment.weight for config in configs])
-        self.shares = weights / weights.sum()
+    def __init__(self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int) -> None:
+        self.log = RolloutLog()
+        self.figures: dict[str, float] = {}
+        self.pool = make_pool(config.collection)
+        retries = config.collection.retries
+        self.sources: list[_Expert | OwnEpisodes] = []
+        for kind, demonstration in enumerate(config.demonstrations):
+            if demonstration.source == "expert":
+                entropy = (seed, DEMONSTRATION_STREAM, stage)
+                self.sources.append(_Expert(policy, demonstration, entropy, kind, retries, self.pool, self.log))
+                continue
+            rollout = config.rollout
+            player = GroupPlayer(
+                speaker(policy, rollout, demonstration.context_word),
+                [demonstration.environment],
+                rollout,
+                retries,
+                self.pool,
+                self.log,
+            )
+            rejection = demonstration.rejection or RejectionConfig()
+            entropy = (seed, REJECTION_STREAM, stage, kind)
+            self.sources.append(OwnEpisodes(player, rollout.groups, rejection, entropy))
+        weights = np.array([demonstration.environment.weight for demonstration in config.demonstrations])
+        self.shares, self.entropy = weights / weights.sum(), (seed, DEMONSTRATION_STREAM, stage)
+
+    @property
+    def own(self) -> dict[int, OwnEpisodes]:
+        """Those of the policy itself, by their number."""
+        return {kind: source for kind, source in enumerate(self.sources) if isinstance(source, OwnEpisodes)}
 
     def episodes(self, step: int, replies: int) -> list[Episode]:
         """Episodes with about `replies` replies, each environment's share drawn by its weight."""
+        faults = self.log.faults
+        played = [episode for source in self.own.values() for episode in source.collect(step)]
         rng = np.random.default_rng(np.random.SeedSequence((*self.entropy, step)))
+        quotas = rng.multinomial(replies, self.shares).tolist()
         episodes: list[Episode] = []
-        for kind, quota in enumerate(rng.multinomial(replies, self.shares)):
-            got = played = 0
-            while got < quota:
-                count = -(-int(quota - got) // self.configs[kind].turns)
-                for episode in self._play(kind, step, played, count):
-                    if got < quota and episode.turns:
-                        episodes.append(episode)
-                        got += len(episode.turns)
-                played += count
+        for source, quota in zip(self.sources, quotas, strict=True):
+            episodes += source.take(quota) if isinstance(source, OwnEpisodes) else source.play(step, quota)
+        self.figures = {}
+        if played:
+            kept = sum(len(source.kept) for source in self.own.values())
+            self.figures = {**summarise(played), "episodes_kept": float(kept)}
+        if self.log.faults > faults:
+            self.figures["faults"] = float(self.log.faults - faults)
         return episodes
 
-    def _play(self, kind: int, step: int, first: int, count: int) -> list[Episode]:
-        environment, pool = self.configs[kind].environment, self.pools[kind]
-        while len(pool) < count:
-            pool.append(environment.make())
-        seats = []
-        for index in range(count):
-            key = (*self.entropy, step, kind, first + index)
-            seats.append(Seat(pool[index], environment.id, derive_seed(*key), key, index))
-        episodes = play(self.experts[kind], seats, greedy=False)
-        broken = next((episode.failure for episode in episodes if episode.failure is not None), None)
-        if broken is not None:
-            # An expert that cannot speak is a mistake in the recipe, not an accident of one episode.
-            raise UserError(f"{environment.id} cannot be demonstrated: {broken}")
-        return episodes
+    def tensors(self) -> dict[str, Tensor]:
+        """What was kept of the policy's own episodes."""
+        packs = {kind: source.tensors() for kind, source in self.own.items()}
+        return {f"{kind}.{name}": tensor for kind, pack in packs.items() for name, tensor in pack.items()}
+
+    def state(self) -> dict[str, Any]:
+        """What later steps need of the earlier ones, as JSON."""
+        return {"own": {str(kind): source.state() for kind, source in self.own.items()}, "log": self.log.state()}
+
+    def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` and `tensors` gave."""
+        self.log.restore(state["log"])
+        for kind, source in self.own.items():
+            start = f"{kind}."
+            mine = {name.removeprefix(start): part for name, part in tensors.items() if name.startswith(start)}
+            source.restore(state["own"][str(kind)], mine)
 
     def close(self) -> None:
         """Close every environment."""
-        for pool in self.pools:
-            for env in pool:
-                env.close()
+        if self.pool is not None:
+            self.pool.close()
+        for source in self.sources:
+            (source.player if isinstance(source, OwnEpisodes) else source).close()
+
+
+def speaker(policy: PolicyAgent, rollout: RolloutConfig, context: str) -> PolicyAgent:
+    """The policy as it plays the rollouts of a stage; `context` is the word for what it sees."""
+    return PolicyAgent(
+        policy.loaded,
+        Sampling(rollout.max_new_tokens, rollout.temperature, stop=rollout.stop),
+        context,
+        rollout.max_context_tokens,
+        rollout.slots,
+        policy.name,
+        int(rollout.prefix_gib * 2**30),
+    )
+
+
+class _Expert:
+    """An environment's expert; see `Demonstrations`."""
+
+    def __init__(
+        self,
+        policy: PolicyAgent,
+        config: DemonstrationConfig,
+        entropy: tuple[int, ...],
+        kind: int,
+        retries: int,
+        pool: EnvironmentPool | None,
+        log: RolloutLog,
+    ) -> None:
+        self.config, self.entropy, self.kind, self.retries = config, entropy, kind, retries
+        self.pool, self.log = pool, log
+        voice = PolicyAgent(policy.loaded, policy.sampling, config.context_word)
+        self.player = ExpertPlayer(config.thought_rate, config.skill, voice)
+        self.places: list[LocalEnv | IsolatedEnv] = []
+
+    def play(self, step: int, replies: int) -> list[Episode]:
+        """Fresh episodes with `replies` replies or a few more."""
+        episodes: list[Episode] = []
+        got = first = 0
+        self.log.iteration = step + 1
+        while got < replies:
+            count = -(-(replies - got) // self.config.turns)
+            played = self._play(step, first, count)
+            first += count
+            for episode in played:
+                if got < replies and episode.failure is None and episode.turns:
+                    episodes.append(episode)
+                    got += len(episode.turns)
+            if not episodes and first >= MOST_FAILURES and played[-1].failure is not None:
+                # What goes wrong every time is a mistake, not an accident.
+                raise UserError(f"{self.config.environment.id} cannot be demonstrated: {played[-1].failure}")
+        return episodes
+
+    def _play(self, step: int, first: int, count: int) -> list[Episode]:
+        environment = self.config.environment
+        while len(self.places) < count:
+            self.places.append(LocalEnv(environment) if self.pool is None else self.pool.add(environment))
+        seats = []
+        for index in range(count):
+            key = (*self.entropy, step, self.kind, first + index)
+            seats.append(Seat(self.places[index], environment.id, derive_seed(*key), key, index))
+        return play(self.player, seats, greedy=False, retries=self.retries, log=self.log)
+
+    def close(self) -> None:
+        """Close the environments of this process."""
+        for place in self.places:
+            if isinstance(place, LocalEnv):
+                place.close()

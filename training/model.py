@@ -109,7 +109,7 @@ def predicting_states(network: Network, packed: PackedRows, features: dict[bytes
     if isinstance(network, QwenNetwork) and not network.packing:
         tree = BranchedRows.pack(network, rows, packed.splits)
         if tree.saved > LEAST_SAVED:
-            return run_branches(network, tree, features)[tree.places(index, columns).to(network.model.device)]
+            return run_branches(network, tree, tree.places(index, columns), features)
     return network.hidden(rows, features)[index, columns]
 
 

@@ -60,7 +60,8 @@ class PPOTrainer:
     def learn(self, episodes: Sequence[Episode], iteration: int) -> Metrics:
         """Improve the policy on `episodes` (none failed); returns the iteration's metrics, averaged over tokens."""
         ppo = self.config.ppo
-        batch = self.corrected(make_batch(episodes, self.policy))
+        asked = ppo.policy_tokens == "answer" or self.config.kl.tokens == "thought"
+        batch = self.corrected(make_batch(episodes, self.policy, answers=asked))
         old, weights = self._old_logprobs(batch)
         reference, reference_all = self._reference(batch)
         rewards, kl = self._penalised_rewards(batch, old, reference)
@@ -133,16 +134,21 @@ class PPOTrainer:
 
     def _learned(self, batch: TokenBatch, episodes: Sequence[Episode]) -> Tensor:
         """Which tokens the policy loss is taken over, bool (N,)."""
-        learned = batch.answer if self.config.ppo.policy_tokens == "answer" else torch.ones_like(batch.answer)
+        learned = torch.ones_like(batch.turn_ends)
+        if self.config.ppo.policy_tokens == "answer":
+            assert batch.answer is not None
+            learned = batch.answer
         if self.config.correction.overlong != "mask":
             return learned
-        ends, limit = self.policy.loaded.end_ids, self.config.rollout.max_new_tokens
-        whole = torch.tensor([not is_cut_off(episode, ends, limit) for episode in episodes])
+        whole = torch.tensor([not is_cut_off(episode) for episode in episodes])
         return learned & whole[batch.episodes]
 
     def _penalised(self, batch: TokenBatch) -> Tensor:
         """Which tokens pay for divergence, bool (N,)."""
-        return ~batch.answer if self.config.kl.tokens == "thought" else torch.ones_like(batch.answer)
+        if self.config.kl.tokens != "thought":
+            return torch.ones_like(batch.turn_ends)
+        assert batch.answer is not None
+        return ~batch.answer
 
     def _steer_penalty(self, metrics: Metrics, episodes: int) -> None:
         """Move the penalty's weight towards its target divergence, where there is one."""
@@ -186,8 +192,7 @@ class PPOTrainer:
         if self.reference is None or kl.placement != "reward":
             return batch.rewards, torch.zeros(len(batch))
         divergence = estimate_kl(old, reference, kl.estimator)
-        if kl.tokens == "thought":
-            divergence = torch.where(batch.answer, 0.0, divergence)
+        divergence = torch.where(self._penalised(batch), divergence, 0.0)
         return batch.rewards - self.kl_coefficient * divergence, divergence
 
     @torch.no_grad()

@@ -20,6 +20,7 @@ import yaml
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Solvable
 
+from .collection.levels import expand_levels
 from .config import RunConfig
 
 # In a list, because an adapter's settings reach a dataclass only from around it. Strict: "3" and true are no integers.
@@ -136,6 +137,10 @@ def _read(text: str, overrides: Sequence[tuple[str, str]], where: str) -> RunCon
     document = json.loads(json.dumps(document, default=str))
     for key, value in overrides:
         _override(document, key, _parse_yaml(value, f"--{key}"))
+    try:
+        expand_levels(document)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     try:
         [recipe] = _ADAPTER.validate_json(json.dumps([document], default=str))
     except pydantic.ValidationError as error:
@@ -260,12 +265,14 @@ def _explain(problem: Any) -> str:
 
 def _check_environments(recipe: RunConfig, where: str) -> None:
     # Each is made and closed, so that a wrong argument of the last stage's environment is told before the first stage.
-    places = {}
+    places, solved = {}, set()
     for name, stage in recipe.stages.items():
         for index, environment in enumerate(stage.environments):
             places[f"stages.{name}.environments.{index}"] = environment
         for index, demonstration in enumerate(stage.demonstrations):
-            places[f"stages.{name}.demonstrations.{index}.environment"] = demonstration.environment
+            key = f"stages.{name}.demonstrations.{index}.environment"
+            places[key] = demonstration.environment
+            solved |= {key} if demonstration.source == "expert" else set()
     for name, task in recipe.evaluation.tasks.items():
         places[f"evaluation.tasks.{name}.environment"] = task.environment
     for key, environment in places.items():
@@ -273,6 +280,6 @@ def _check_environments(recipe: RunConfig, where: str) -> None:
             env = environment.make()
         except UserError as error:
             raise UserError(f"{where}: {key}: {error}") from error
-        if ".demonstrations." in key and not isinstance(env.unwrapped, Solvable):
+        if key in solved and not isinstance(env.unwrapped, Solvable):
             raise UserError(f"{where}: {key}: {environment.id} cannot be demonstrated: it does not know its solution")
         env.close()

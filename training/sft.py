@@ -26,6 +26,7 @@ class SFTTrainer:
         """One optimizer step on `batch_size` demonstrated replies; returns metrics."""
         config, loaded = self.config, self.policy.loaded
         batch = make_batch(self.demonstrations.episodes(step, config.batch_size), self.policy)
+        assert batch.answer is not None
         weights = torch.where(batch.answer, config.answer_weight, 1.0)
         total = float(weights.sum())
         rate = learning_rate(config.learning_rate, step, config.steps, config.warmup, "cosine", config.final_fraction)

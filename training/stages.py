@@ -7,19 +7,18 @@ from typing import Any, Protocol
 
 import torch
 
-from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.engines.embedded import EmbeddedEngine
 from lmmr1.agents.engines.stopping import token_bytes
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import DEMONSTRATION_STREAM, SHUFFLING_STREAM
+from lmmr1.agents.rollout import SHUFFLING_STREAM
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import message_images
 
 from .collection.collect import Collector
 from .config import RunConfig
-from .demonstrations import Demonstrations
+from .demonstrations import Demonstrations, speaker
 from .model import freeze, vision_frozen
 from .ppo import PPOTrainer
 from .records.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
@@ -119,39 +118,47 @@ class SFTStage:
     def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
         stage = recipe.stages[name]
         assert stage.sft is not None
-        self.iterations, self.played = stage.sft.steps, []
-        demonstrations = Demonstrations(stage.demonstrations, policy, (recipe.seed, DEMONSTRATION_STREAM, index))
-        self.trainer = SFTTrainer(policy, stage.sft, demonstrations)
+        self.iterations = stage.sft.steps
+        self.played: list[Episode] = []
+        self.demonstrations = Demonstrations(policy, stage, recipe.seed, index)
+        self.trainer = SFTTrainer(policy, stage.sft, self.demonstrations)
         self.parameters = dict(policy.loaded.model.named_parameters())
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """One optimizer step."""
-        return self.trainer.step(iteration)
+        learned = self.trainer.step(iteration)
+        return {**self.demonstrations.figures, **learned}
 
     def tensors(self) -> Tensors:
-        """The optimizer's moments."""
-        return {"optimizer": optimizer_tensors(self.trainer.optimizer, self.parameters)}
+        """The optimizer's moments, and the policy's own episodes that it learns from."""
+        kept = {"optimizer": optimizer_tensors(self.trainer.optimizer, self.parameters)}
+        own = self.demonstrations.tensors()
+        return {**kept, "demonstrations": own} if own else kept
 
     def state(self) -> dict[str, Any]:
-        """Nothing: a step depends on its number alone."""
-        return {}
+        """How far those are used up, and what broke."""
+        return {"demonstrations": self.demonstrations.state()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Read the optimizer's moments back."""
+        """Read all of it back."""
         load_optimizer_tensors(self.trainer.optimizer, self.parameters, checkpoint.tensors["optimizer"])
+        own = checkpoint.tensors["demonstrations"] if self.demonstrations.own else {}
+        self.demonstrations.restore(checkpoint.state["runner"]["demonstrations"], own)
 
-    def failures(self) -> None:
-        """None: an expert that fails stops the run."""
+    def failures(self) -> dict[str, Any] | None:
+        """What broke in the environments."""
+        return self.demonstrations.log.failures() if self.demonstrations.log.faults else None
 
-    def slowest(self) -> None:
-        """None: nothing is collected."""
+    def slowest(self) -> list[dict[str, Any]]:
+        """How long their calls took."""
+        return self.demonstrations.log.slowest()
 
     def forget(self) -> None:
         """Nothing is kept from one step to the next."""
 
     def close(self) -> None:
         """Close the environments."""
-        self.trainer.demonstrations.close()
+        self.demonstrations.close()
 
 
 class PPOStage:
@@ -162,16 +169,7 @@ class PPOStage:
         rollout = stage.rollout
         self.iterations = stage.iterations
         self.played: list[Episode] = []
-        sampling = Sampling(rollout.max_new_tokens, rollout.temperature, stop=rollout.stop)
-        self.policy = PolicyAgent(
-            policy.loaded,
-            sampling,
-            rollout.context_word,
-            rollout.max_context_tokens,
-            rollout.slots,
-            policy.name,
-            int(rollout.prefix_gib * 2**30),
-        )
+        self.policy = speaker(policy, rollout, rollout.context_word)
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
         self.collector = Collector(self.policy, stage, recipe.seed, index)
@@ -182,7 +180,7 @@ class PPOStage:
         """Collect, learn, log."""
         collected = self.collector.collect(iteration)
         episodes = self.played = collected.episodes
-        usable = [episode for episode in episodes if episode.failure is None and episode.turns]
+        usable = [episode for episode in episodes if episode.failure is None and episode.num_reply_tokens]
         if not usable:  # what goes wrong every time is a mistake, not an accident
             raise UserError(f"iteration {iteration + 1} has nothing to learn from: {_why_unusable(episodes)}")
         return {**collected.figures, **self.trainer.learn(usable, iteration)}

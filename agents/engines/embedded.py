@@ -22,7 +22,7 @@ from .batch import Batch
 from .prefill import Prompt, prefill
 from .prefix import KeptRows, Prefix, weight_stamp
 from .sampler import Sampler
-from .stopping import StopStrings
+from .stopping import StopStrings, is_finished
 
 # Leaving the batch costs a copy of the cache; it pays once this share of the rows has ended.
 COMPACT_AT = 0.25
@@ -268,13 +268,14 @@ class EmbeddedEngine:
     def _completions(self, call: _Call) -> list[Completion]:
         total = len(call.requests)
         ids, logprobs = (part[:-1].view(total, -1).cpu().numpy() for part in (call.results.ids, call.results.logprobs))
-        ends = self.ends.cpu().numpy()
+        end_ids, limit = set(self.ends.nonzero()[:, 0].tolist()), call.sampling.max_new_tokens
         counts = (ids >= 0).sum(1).tolist()
         completions = []
         for index, (row, values, count) in enumerate(zip(ids, logprobs, counts, strict=True)):
             reply = row[:count].astype(np.int32)
             prefix = self._prefix(call, index, reply) if index in call.kept else None
-            completions.append(Completion(reply, values[:count].copy(), bool(ends[row[count - 1]]), prefix))
+            ended = is_finished(reply, limit, end_ids, call.stops)
+            completions.append(Completion(reply, values[:count].copy(), ended, prefix))
         return completions
 
     def _prefix(self, call: _Call, index: int, reply: np.ndarray) -> Prefix:

@@ -12,7 +12,7 @@ from ..networks.base import Rows
 from ..networks.generic import GenericNetwork
 from .base import Completion, Request, Sampling, uniforms
 from .sampler import Sampler
-from .stopping import StopStrings
+from .stopping import StopStrings, is_finished
 
 
 class GenericEngine:
@@ -84,6 +84,6 @@ class GenericEngine:
                 use_cache=True,
             )
         return [
-            Completion(np.array(i, np.int32), np.array(p, np.float32), i[-1] in self.end_ids)
-            for i, p in zip(ids, logprobs, strict=True)
+            Completion(i, np.array(p, np.float32), is_finished(i, budget, self.end_ids, stops))
+            for i, p in zip([np.array(row, np.int32) for row in ids], logprobs, strict=True)
         ]

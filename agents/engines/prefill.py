@@ -126,7 +126,7 @@ def _run_whole(
             keys[where.start + offset, :, :, here] = key[offset, :, :length].mT
             values[where.start + offset, :, here] = value[offset, :, :length]
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=network.grouped)
-        hidden = network.after_attention(layer, hidden, mixed)
+        hidden = network.after_attention(layer, hidden, mixed.transpose(1, 2).flatten(2))
     ends = (rows.lengths - 1).to(positions.device)
     hidden = hidden[torch.arange(len(hidden), device=positions.device), ends]
     done.hidden[where] = network.norm(hidden, weights.norm)
@@ -178,5 +178,5 @@ def _run_following(
         mixed = F.scaled_dot_product_attention(
             query, keys.contiguous(), values, attn_mask=seen[:, None], enable_gqa=network.grouped
         )
-        hidden = network.after_attention(layer, hidden, mixed)
+        hidden = network.after_attention(layer, hidden, mixed.transpose(1, 2).flatten(2))
     done.hidden[where] = network.norm(hidden[:, -1], weights.norm)

@@ -7,7 +7,7 @@ of the vocabulary beforehand. An engine then follows it by one look-up a token, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -47,6 +47,25 @@ class StopStrings:
             pieces = token_bytes(self.tokenizer, self.vocabulary_size)
             self._tables[stop] = torch.from_numpy(_over_tokens(_over_bytes(stop), pieces))
         return self._tables[stop]
+
+
+def is_finished(ids: np.ndarray, limit: int, end_ids: Collection[int], table: Tensor | None) -> bool:
+    """Whether a reply came to its end, if only with the last token that it might have: else it was cut off.
+
+    Args:
+        ids: int (n,), n at least 1.
+        limit: the most tokens it might have.
+        end_ids: any of them ends a reply.
+        table: of the stop strings, see `StopStrings.table`; None without any.
+    """
+    if len(ids) < limit or int(ids[-1]) in end_ids:
+        return True
+    if table is None:
+        return False
+    state = 0
+    for token in ids.tolist():
+        state = int(table[state, token])
+    return state == len(table) - 1
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerBase, vocabulary_size: int) -> list[bytes]:

@@ -42,7 +42,9 @@ class PixelInput:
 
 def image_digest(image: np.ndarray) -> bytes:
     """A key that two pictures share only if shape and every byte are the same."""
-    return hashlib.blake2b(image.tobytes() + str(image.shape).encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16)
+    digest.update(str(image.shape).encode())
+    return digest.digest()
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,21 @@ of the work of an update: 16 replies of 300 tokens to a prompt of 1,000 are 5,80
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .base import PixelInput, Rows
+from .branch_attention import BranchShape, attend_branches
 from .qwen import QwenNetwork
+
+# Share of padding from which on it is left out, and written only where attention wants rows of one length.
+LEAST_PADDING = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,21 +75,46 @@ class BranchedRows:
         return (int(self.splits.sum()) - shared) / whole
 
     def positions(self, network: QwenNetwork) -> Tensor:
-        """int64 (3, tokens), the rotary positions of all tokens, padding included.
+        """int64 (3, tokens), the rotary positions of all tokens; those in the padding mean nothing.
 
         Those of the beginnings come first, row by row, then those of the endings.
         """
         before = np.zeros((3, *self.beginnings.ids.shape), np.int64)
-        after = np.zeros((3, *self.endings.ids.shape), np.int64)
+        follow = np.zeros(len(self.beginnings.ids), np.int64)
+        lengths = self.beginnings.lengths.tolist()
+        for row, (ids, length) in enumerate(zip(self.beginnings.ids.numpy(), lengths, strict=True)):
+            before[:, row, :length], follow[row] = network.positions(ids[:length], self.beginnings.images[row])
+        # Text counts on from its beginning; an image does more than count, and is asked for.
+        width = self.endings.ids.shape[1]
+        after = np.repeat((follow[self.owners.numpy()][:, None] + np.arange(width))[None], 3, 0)
         ids, lengths, splits = self.whole.ids.numpy(), self.whole.lengths.tolist(), self.splits.tolist()
-        for row, (owner, split, length) in enumerate(zip(self.owners.tolist(), splits, lengths, strict=True)):
-            positions, _ = network.positions(ids[row, : length - 1], self.whole.images[row])
-            before[:, owner, :split] = positions[:, :split]
-            after[:, row, : length - 1 - split] = positions[:, split:]
+        for row in [row for row, images in enumerate(self.endings.images) if images]:
+            positions, _ = network.positions(ids[row, : lengths[row] - 1], self.whole.images[row])
+            after[:, row, : lengths[row] - 1 - splits[row]] = positions[:, splits[row] :]
         return torch.from_numpy(np.concatenate([before.reshape(3, -1), after.reshape(3, -1)], 1))
 
+    def shape(self, device: torch.device) -> BranchShape:
+        """How the tokens stand; the padding is left out where there is enough of it to be worth the copies."""
+        parts = (self.beginnings, self.endings)
+        real = torch.cat([(torch.arange(part.ids.shape[1]) < part.lengths[:, None]).flatten() for part in parts])
+        tokens = spread = None
+        if int(real.sum()) < (1 - LEAST_PADDING) * len(real):
+            tokens = real.nonzero()[:, 0].to(device)
+            spread = torch.zeros(len(real), dtype=torch.long, device=device)
+            spread[tokens] = torch.arange(len(tokens), device=device)
+        width, length = (part.ids.shape[1] for part in parts)
+        columns = torch.arange(width + length, device=device)
+        # An ending sees the real part of its beginning, and itself up to where it stands.
+        seen = columns < self.splits.to(device)[:, None, None]
+        own = columns - width
+        visible = seen | ((own >= 0) & (own <= torch.arange(length, device=device)[:, None]))
+        shapes = (len(self.beginnings.ids), width), (len(self.endings.ids), length)
+        borders = [0, *((self.owners.diff() != 0).nonzero()[:, 0] + 1).tolist(), len(self.owners)]
+        runs = tuple((int(self.owners[first]), first, stop) for first, stop in itertools.pairwise(borders))
+        return BranchShape(*shapes, self.owners.to(device), runs, visible[:, None], tokens, spread)
+
     def places(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """int64, where the tokens at `columns` of `rows` stand in what `run_branches` returns."""
+        """int64, where the tokens at `columns` of `rows` stand in the order of `positions`."""
         width, split = self.beginnings.ids.shape[1], self.splits[rows]
         offset = self.beginnings.ids.numel()
         within = self.owners[rows] * width + columns
@@ -103,67 +132,38 @@ def _images_within(images: Sequence[PixelInput], tokens: int) -> int:
     return count
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """How the tokens of a tree stand: beginnings (count, length), endings (count, length), and who sees whom."""
-
-    beginnings: tuple[int, int]
-    endings: tuple[int, int]
-    owners: Tensor  # int64 (endings,)
-    visible: Tensor  # bool (endings, 1, ending length, beginning length + ending length)
-
-
-def run_branches(network: QwenNetwork, rows: BranchedRows, features: dict[bytes, Tensor] | None = None) -> Tensor:
-    """Last hidden states (tokens, hidden) of all tokens, in the order of `BranchedRows.positions`."""
+def run_branches(
+    network: QwenNetwork, rows: BranchedRows, places: Tensor, features: dict[bytes, Tensor] | None = None
+) -> Tensor:
+    """Last hidden states (n, hidden) of the tokens at `places` (n,), see `BranchedRows.places`."""
     device = network.model.device
     known = dict(features or {})
+    parts = (rows.beginnings, rows.endings)
     # Together, so that the vision tower runs once.
-    shown = (image for part in (rows.beginnings, rows.endings) for row in part.images for image in row)
-    network.encode_missing(shown, known)
-    parts = [
-        network.embed(None, network.without_stray_images(part).to(device), network.row_features(part, known))
-        for part in (rows.beginnings, rows.endings)
-    ]
-    hidden = torch.cat([part.flatten(0, 1) for part in parts])[None]
-    cosine, sine = (part[None, None] for part in network.rotary(rows.positions(network).to(device)))
-    width, length = rows.beginnings.ids.shape[1], rows.endings.ids.shape[1]
-    columns = torch.arange(width + length, device=device)
-    # An ending sees the real part of its beginning, and itself up to where it stands.
-    seen = columns < rows.splits.to(device)[:, None, None]
-    own = columns - width
-    visible = seen | ((own >= 0) & (own <= torch.arange(length, device=device)[:, None]))
-    shape = _Shape(
-        (len(rows.beginnings.ids), width), (len(rows.endings.ids), length), rows.owners.to(device), visible[:, None]
-    )
+    network.encode_missing((image for part in parts for row in part.images for image in row), known)
+    shape = rows.shape(device)
+    ids = torch.cat([network.without_stray_images(part).flatten() for part in parts]).to(device)
+    positions, wanted = rows.positions(network).to(device), places.to(device)
+    if shape.tokens is not None:
+        assert shape.spread is not None
+        ids, positions, wanted = ids[shape.tokens], positions[:, shape.tokens], shape.spread[wanted]
+    images = [image for part in parts for image in network.row_features(part, known)]
+    hidden = network.embed(None, ids, images)[None]
+    cosine, sine = (part[:, None] for part in network.rotary(positions))
     for layer in network.decoder.layers:
         if network.checkpointing and torch.is_grad_enabled():
             inputs = (network, layer, hidden, cosine, sine, shape)
             hidden = checkpoint(_run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
         else:
             hidden = _run_layer(network, layer, hidden, cosine, sine, shape)
-    return network.norm(hidden, network.decoder.norm.weight)[0]
+    return network.norm(hidden.squeeze(0)[wanted], network.decoder.norm.weight)
 
 
 def _run_layer(
-    network: QwenNetwork, layer: nn.Module, hidden: Tensor, cosine: Tensor, sine: Tensor, shape: _Shape
+    network: QwenNetwork, layer: nn.Module, hidden: Tensor, cosine: Tensor, sine: Tensor, shape: BranchShape
 ) -> Tensor:
     """One decoder layer; only attention knows of beginnings and endings."""
     weights = network.layer_weights(layer)
-    inputs = network.attention_inputs(weights, hidden, cosine, sine)
-    middle = shape.beginnings[0] * shape.beginnings[1]
-    query, key, value = (part[0, :, :middle].unflatten(1, shape.beginnings).transpose(0, 1) for part in inputs)
-    mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=network.grouped)
-    if shape.endings[1] == 0:
-        joined = mixed.transpose(0, 1).flatten(1, 2)
-    else:
-        rest = (part[0, :, middle:].unflatten(1, shape.endings).transpose(0, 1) for part in inputs)
-        query, own_key, own_value = rest
-        branched = F.scaled_dot_product_attention(
-            query,
-            torch.cat([key[shape.owners], own_key], 2),
-            torch.cat([value[shape.owners], own_value], 2),
-            attn_mask=shape.visible,
-            enable_gqa=network.grouped,
-        )
-        joined = torch.cat([part.transpose(0, 1).flatten(1, 2) for part in (mixed, branched)], 1)
-    return network.after_attention(weights, hidden, joined[None])
+    joined = network.project(weights, hidden).squeeze(0)
+    mixed = attend_branches(network, joined, cosine, sine, shape)
+    return network.after_attention(weights, hidden, mixed.unsqueeze(0))

@@ -29,8 +29,10 @@ def mrope_positions(
     Raises:
         ValueError: the runs of image tokens are not those that `grids` produce.
     """
-    positions = np.empty((3, len(ids)), np.int64)
     is_image = ids == image_token
+    if not len(grids) and not is_image.any():
+        return np.broadcast_to(np.arange(len(ids)), (3, len(ids))), len(ids)
+    positions = np.empty((3, len(ids)), np.int64)
     cursor = position = 0
     for time, height, width in grids:
         ahead = np.flatnonzero(is_image[cursor:])

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from .base import PixelInput, Rows
 from .lora import bias_of, weight_of
 from .mrope import mrope_positions
+from .operations import rms_norm
 from .rotary import rotate
 from .vision import encode_grid
 
@@ -191,7 +192,7 @@ class QwenNetwork:
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=self.grouped)
         if places is not None:
             mixed = mixed.transpose(1, 2).flatten(0, 1)[places].transpose(0, 1)[None]
-        return self.after_attention(weights, hidden, mixed)
+        return self.after_attention(weights, hidden, mixed.transpose(1, 2).flatten(2))
 
     def without_stray_images(self, rows: Rows) -> Tensor:
         """The ids, with image tokens in the padding (where a pad id may be anything) made harmless."""
@@ -200,23 +201,31 @@ class QwenNetwork:
 
     def norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
         """Root-mean-square normalisation."""
-        return F.rms_norm(hidden, (hidden.shape[-1],), weight, self.eps)
+        return rms_norm(hidden, weight, self.eps)
+
+    def project(self, layer: LayerWeights, hidden: Tensor) -> Tensor:
+        """Queries, keys and values side by side, not rotated: (..., (heads + 2 * kv_heads) * dim)."""
+        return F.linear(self.norm(hidden, layer.norm_attention), layer.qkv, layer.qkv_bias)
 
     def attention_inputs(
         self, layer: LayerWeights, hidden: Tensor, cosine: Tensor, sine: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values: (rows, heads, length, dim) each."""
         rows, length, _ = hidden.shape
-        joined = F.linear(self.norm(hidden, layer.norm_attention), layer.qkv, layer.qkv_bias)
-        heads = joined.view(rows, length, -1, self.head_dim).transpose(1, 2)
+        heads = self.project(layer, hidden).view(rows, length, -1, self.head_dim).transpose(1, 2)
         turned, value = heads.split([self.heads + self.kv_heads, self.kv_heads], 1)
         query, key = rotate(turned, cosine, sine).split([self.heads, self.kv_heads], 1)
         return query, key, value
 
     def after_attention(self, layer: LayerWeights, hidden: Tensor, mixed: Tensor) -> Tensor:
-        """The rest of a layer: output projection, gated MLP, both residuals."""
-        rows, _, length, _ = mixed.shape
-        hidden = hidden + F.linear(mixed.transpose(1, 2).reshape(rows, length, -1), layer.out)
+        """The rest of a layer: output projection, gated MLP, both residuals.
+
+        Args:
+            layer: its weights.
+            hidden: (rows, length, hidden), what went into it.
+            mixed: (rows, length, heads * dim), what attention made of it.
+        """
+        hidden = hidden + F.linear(mixed, layer.out)
         inner = self.norm(hidden, layer.norm_mlp)
         return hidden + F.linear(F.silu(F.linear(inner, layer.gate)) * F.linear(inner, layer.up), layer.down)
 

@@ -17,3 +17,9 @@ def rotate(heads: Tensor, cosine: Tensor, signed_sine: Tensor) -> Tensor:
     swapped = heads.roll(heads.shape[-1] // 2, -1)
     # Angles are float32; what is turned stays in the format that it came in.
     return torch.addcmul(heads * cosine, swapped, signed_sine).to(heads.dtype)
+
+
+def rotate_back(heads: Tensor, cosine: Tensor, signed_sine: Tensor) -> Tensor:
+    """Undo `rotate`: turn by the same angles the other way, which is also what its gradient needs."""
+    swapped = heads.roll(heads.shape[-1] // 2, -1)
+    return torch.addcmul(heads * cosine, swapped, signed_sine, value=-1).to(heads.dtype)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from .lora import bias_of, weight_of
+from .operations import rms_norm
 from .rotary import rotate
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _linear(inner: Tensor, linear: nn.Module) -> Tensor:
 
 
 def _norm(hidden: Tensor, norm: qwen.Qwen2_5_VLRMSNorm) -> Tensor:
-    return F.rms_norm(hidden, (hidden.shape[-1],), norm.weight, norm.variance_epsilon)
+    return rms_norm(hidden, norm.weight, norm.variance_epsilon)
 
 
 def _rotary(height: int, width: int, merge: int, dim: int) -> tuple[Tensor, Tensor]:

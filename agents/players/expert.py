@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.isolation.outcomes import Advice, Fault
+from lmmr1.envs.isolation.pool import solve_all
 
 from ..base import AgentReply, Conversation
 from ..policy import PolicyAgent
@@ -29,21 +31,21 @@ class ExpertPlayer:
 
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
         """One reply for each conversation; the choices depend on its key and turn alone."""
-        return [self._reply(conversation) for conversation in conversations]
+        advices = solve_all([conversation.place for conversation in conversations])
+        return [self._reply(*pair) for pair in zip(conversations, advices, strict=True)]
 
-    def _reply(self, conversation: Conversation) -> AgentReply:
+    def _reply(self, conversation: Conversation, advice: Advice | Fault) -> AgentReply:
+        if isinstance(advice, Fault):
+            return AgentReply("", fault=advice)
         rng = np.random.default_rng(np.random.SeedSequence((*conversation.key, len(conversation.turns))))
-        names = conversation.env.chat_spec.action_names or ()
-        try:
-            solution = conversation.env.solution()
-        except UserError:
-            if not names or self.skill == 1:
-                raise
-            solution = None  # one of its own errors has led it where nothing helps any more: it plays on at random
+        names, solution = advice.action_names, advice.solution
+        # Without one, one of its own errors has led it where nothing helps any more: it plays on at random.
+        if solution is None and (not names or self.skill == 1):
+            raise UserError(advice.problem)
         errs = len(names) > 0 and rng.random() >= self.skill
         answer = str(rng.choice(names)) if errs or solution is None else solution.answer
         thought = solution.thought if solution is not None and rng.random() < self.thought_rate else ""
-        text = conversation.env.write_reply(thought, answer)
+        text = advice.reply_format.write(thought, answer)
         if self.speaker is None:
             return AgentReply(text)
         _, added, _ = self.speaker.prompt(conversation)

@@ -12,54 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmmr1.envs.diagrams.asking import check_choice, check_size
+from lmmr1.envs.diagrams.canvas import Canvas, Colour, Point
+from lmmr1.envs.diagrams.styles import STYLE_TABLE, Style
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.reasoning.problems import FAMILIES, Problem
-
-from .canvas import Canvas, Colour, Point
 
 MIN_SIZE = 56
 # All layout is given at this size and scaled to the one asked for.
 LAYOUT_SIZE = 84
-STYLES = ("paper", "slate")
-
-
-@dataclass(frozen=True)
-class Style:
-    """Colours and line work of a drawing.
-
-    Attributes:
-        background: Exact colour of the ground.
-        text: Colour of the labels.
-        outline: Lowest and highest component of the random colour of the figure.
-        fill: Whether areas that are asked for are tinted.
-        line: Thickness of the outline at ``LAYOUT_SIZE``, in pixels.
-        wobble: How far a corner may be moved at ``LAYOUT_SIZE``, in pixels.
-        degree_sign: Whether angles are written with one.
-        oversample: See `Canvas`.
-    """
-
-    background: Colour
-    text: Colour
-    outline: tuple[int, int]
-    fill: bool
-    line: float
-    wobble: float
-    degree_sign: bool
-    oversample: int
-
-
-STYLE_TABLE = {
-    "paper": Style((255, 255, 255), (20, 20, 30), (30, 150), True, 1.0, 2.0, True, 2),
-    # Middle grey is what the usual image processors map to zero: digits in white are then the only strong signal.
-    "slate": Style((127, 127, 127), (255, 255, 255), (60, 110), False, 1.0, 1.0, False, 1),
-}
 
 
 class Pen:
     """Draws one figure in layout coordinates (0 to 84 both ways): scales, jitters, colours."""
 
     def __init__(self, size: int, style: Style, rng: np.random.Generator) -> None:
-        self.canvas = Canvas(size, style.background, style.oversample)
+        self.canvas = Canvas(size, style.background, style.oversample, style.stray, style.grid)
         self.style = style
         self.scale = size / LAYOUT_SIZE
         self.font_size = max(8, round(15 * self.scale))
@@ -82,7 +50,10 @@ class Pen:
         """Draws the closed figure through corners in pixels."""
         tint: Colour | None = None
         if fill and self.style.fill:
-            red, green, blue = ((component + 3 * 255) // 4 for component in self.colour)
+            red, green, blue = (
+                (component + 3 * ground) // 4
+                for component, ground in zip(self.colour, self.style.background, strict=True)
+            )
             tint = (red, green, blue)
         self.canvas.polygon(corners, self.colour, self.line_width, tint)
 
@@ -197,7 +168,8 @@ def draw_problem(problem: Problem, rng: np.random.Generator, size: int = 224, st
         problem: What to draw.
         rng: Source of the small variations: corners, labels and colours.
         size: Width and height in pixels, at least 56.
-        style: "paper" (white, dark ink, degree signs) or "slate" (grey (127, 127, 127), white digits alone).
+        style: A name of `STYLE_TABLE`: "paper" (white, dark ink, degree signs), "slate" (grey (127, 127, 127), white
+            digits alone) and others.
 
     Returns:
         Shape (size, size, 3), dtype uint8.
@@ -207,30 +179,8 @@ def draw_problem(problem: Problem, rng: np.random.Generator, size: int = 224, st
     """
     if problem.family not in SHAPE_FAMILIES:
         raise UserError(f"{problem.family!r} has no drawing; choose from {', '.join(SHAPE_FAMILIES)}")
-    check_size(size)
-    check_style(style)
+    check_size(size, MIN_SIZE)
+    check_choice("style", style, tuple(STYLE_TABLE))
     pen = Pen(size, STYLE_TABLE[style], rng)
     SHAPE_FAMILIES[problem.family].draw(pen, problem.numbers)
     return pen.canvas.to_array()
-
-
-def check_size(size: int) -> int:
-    """Returns the size.
-
-    Raises:
-        UserError: It is not an integer of at least 56.
-    """
-    if isinstance(size, bool) or not isinstance(size, int) or size < MIN_SIZE:
-        raise UserError(f"size is {size!r}; give the width of the picture in pixels, at least {MIN_SIZE}")
-    return size
-
-
-def check_style(style: str) -> str:
-    """Returns the style.
-
-    Raises:
-        UserError: It is not one of ``STYLES``.
-    """
-    if style not in STYLES:
-        raise UserError(f"style is {style!r}; choose from {', '.join(STYLES)}")
-    return style

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .outcomes import Fault, Opening, Outcome, describe_error, run_reset, run_step
+from .outcomes import Advice, Fault, Opening, Outcome, describe_error, run_reset, run_solve, run_step
 
 
 @dataclass
@@ -37,6 +37,14 @@ class LocalEnv:
         if isinstance(outcome, Fault):
             self._drop()
         return outcome
+
+    def solve(self) -> Advice | Fault:
+        """Ask it for its solution; its episode must be running."""
+        assert self.env is not None
+        advice = run_solve(self.env)
+        if isinstance(advice, Fault):
+            self._drop()
+        return advice
 
     def _drop(self) -> None:
         # What is broken has been reported: that it cannot even be closed is no news.

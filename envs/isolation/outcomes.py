@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from lmmr1.envs.chat import ChatEnv
-from lmmr1.envs.messages import Message, StopReason, is_image
-from lmmr1.envs.reply import Reply
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.messages import Message, Solution, StopReason, is_image
+from lmmr1.envs.reply import Reply, ReplyFormat
 
-FaultKind = Literal["crash", "garbage", "hang", "death"]
+Kind = TypeVar("Kind")
+FaultKind = Literal["crash", "garbage", "hang", "death", "unverifiable"]
 MAX_ERROR_LENGTH = 300
 
 
@@ -22,7 +24,8 @@ class Fault:
 
     Attributes:
         kind: "crash" (it raised), "garbage" (it returned what no environment may return), "hang" (it did not come back
-            in time) or "death" (its process ended).
+            in time), "death" (its process ended), or "unverifiable" (it could not tell whether the answer is right: so
+            nothing is paid for it, and nothing learned from it).
         error: one line that says what happened.
         seconds: how long the call took.
     """
@@ -64,6 +67,24 @@ class Outcome:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What an environment's own expert would do now, and in which words a reply says it.
+
+    Attributes:
+        solution: what it would do; None where the environment does not know, with `problem` saying why.
+        action_names: of the environment's named actions; empty where they have no names.
+        reply_format: how a reply is written.
+        seconds: how long it took.
+    """
+
+    solution: Solution | None
+    problem: str
+    action_names: tuple[str, ...]
+    reply_format: ReplyFormat
+    seconds: float = 0.0
+
+
 class _GarbageError(Exception):
     """An environment returned what none may return; the message says what."""
 
@@ -85,9 +106,25 @@ def run_step(env: ChatEnv, text: str) -> Outcome | Fault:
     try:
         result = env.step(text)
         outcome = _read_outcome(result, began)
+        if result[4].get("verdict") == "unverifiable":
+            return Fault("unverifiable", "the answer could not be verified", outcome.seconds)
     except (Exception, SystemExit) as error:  # a world that calls sys.exit() ends its episode, not the run
         return _fault(error, time.perf_counter() - began)
     return outcome
+
+
+def run_solve(env: ChatEnv) -> Advice | Fault:
+    """Ask an environment for its solution; that it knows none is an answer, not a fault."""
+    began = time.perf_counter()
+    names, problem = env.chat_spec.action_names or (), ""
+    try:
+        solution = env.solution()
+        _read_kind("the solution", solution, Solution, "a Solution")
+    except UserError as error:
+        solution, problem = None, str(error)
+    except (Exception, SystemExit) as error:
+        return _fault(error, time.perf_counter() - began)
+    return Advice(solution, problem, names, env.reply_format, time.perf_counter() - began)
 
 
 def describe_error(error: BaseException) -> str:
@@ -104,26 +141,25 @@ def _fault(error: Exception | SystemExit, seconds: float) -> Fault:
 
 
 def _read_opening(result: Any) -> list[Message]:
-    _demand(isinstance(result, tuple) and len(result) == 2, f"reset returned {_shown(result)}, not two values")
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise _GarbageError(f"reset returned {_shown(result)}, not two values")
     return _read_messages(result[0])
 
 
 def _read_outcome(result: Any, began: float) -> Outcome:
-    _demand(isinstance(result, tuple) and len(result) == 5, f"step returned {_shown(result)}, not five values")
+    if not (isinstance(result, tuple) and len(result) == 5):
+        raise _GarbageError(f"step returned {_shown(result)}, not five values")
     messages, reward, _, _, info = result
-    _demand(isinstance(info, Mapping), f"info is {_shown(info)}, not a mapping")
+    info = _read_kind("info", info, Mapping, "a mapping")
     reward = _read_number("the reward", reward)
-    parts, reply, actions = info.get("reward_parts"), info.get("reply"), info.get("actions")
+    parts = _read_kind("reward_parts", info.get("reward_parts"), Mapping, "a mapping")
+    reply = _read_kind("reply", info.get("reply"), Reply, "a Reply")
+    actions = _read_kind("actions", info.get("actions"), list, "a list")
     success, stop_reason = info.get("success"), info.get("stop_reason")
-    _demand(isinstance(parts, Mapping), f"reward_parts is {_shown(parts)}, not a mapping")
-    assert isinstance(parts, Mapping)
-    _demand(isinstance(reply, Reply), f"reply is {_shown(reply)}, not a Reply")
-    assert isinstance(reply, Reply)
-    _demand(isinstance(actions, list), f"actions is {_shown(actions)}, not a list")
-    assert isinstance(actions, list)
-    _demand(success is None or isinstance(success, bool), f"success is {_shown(success)}, not a bool or None")
-    stopped = stop_reason is None or isinstance(stop_reason, StopReason)
-    _demand(stopped, f"stop_reason is {_shown(stop_reason)}, not a StopReason or None")
+    if success is not None:
+        _read_kind("success", success, bool, "a bool or None")
+    if stop_reason is not None:
+        _read_kind("stop_reason", stop_reason, StopReason, "a StopReason or None")
     return Outcome(
         _read_messages(messages),
         reward,
@@ -136,31 +172,35 @@ def _read_outcome(result: Any, began: float) -> Outcome:
     )
 
 
+def _read_kind(name: str, value: Any, kind: type[Kind], wanted: str) -> Kind:
+    if not isinstance(value, kind):
+        raise _GarbageError(f"{name} is {_shown(value)}, not {wanted}")
+    return value
+
+
 def _read_number(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise _GarbageError(f"{name} is {_shown(value)}, not a number") from error
-    _demand(math.isfinite(number), f"{name} is {number}")
+    if not math.isfinite(number):
+        raise _GarbageError(f"{name} is {number}")
     return number
 
 
 def _read_messages(messages: Any) -> list[Message]:
-    _demand(isinstance(messages, (list, tuple)), f"the messages are {_shown(messages)}, not a list")
+    if not isinstance(messages, (list, tuple)):
+        raise _GarbageError(f"the messages are {_shown(messages)}, not a list")
     for message in messages:
-        well = isinstance(message, Mapping) and isinstance(message.get("content"), list) and "role" in message
-        _demand(well, f"a message is {_shown(message)}, not a role and a content")
+        if not (isinstance(message, Mapping) and isinstance(message.get("content"), list) and "role" in message):
+            raise _GarbageError(f"a message is {_shown(message)}, not a role and a content")
         for part in message["content"]:
-            known = isinstance(part, Mapping) and part.get("type") in ("text", "image")
-            _demand(known, f"a part of a message is {_shown(part)}, not a text or an image")
-            right = isinstance(part.get("text"), str) if part["type"] == "text" else is_image(part.get("image"))
-            _demand(right, f"a part of a message of type {part['type']} holds {_shown(part.get(part['type']))}")
+            kind = part.get("type") if isinstance(part, Mapping) else None
+            if kind not in ("text", "image"):
+                raise _GarbageError(f"a part of a message is {_shown(part)}, not a text or an image")
+            if not (isinstance(part.get("text"), str) if kind == "text" else is_image(part.get("image"))):
+                raise _GarbageError(f"a part of a message of type {kind} holds {_shown(part.get(kind))}")
     return list(messages)
-
-
-def _demand(holds: bool, message: str) -> None:
-    if not holds:
-        raise _GarbageError(message)
 
 
 def _shown(value: Any) -> str:

@@ -27,7 +27,7 @@ from lmmr1.envs.messages import message_images, message_text
 from lmmr1.envs.registry import EnvironmentConfig
 
 from .local import LocalEnv
-from .outcomes import Fault, Opening, Outcome, run_reset, run_step
+from .outcomes import Advice, Fault, Opening, Outcome, run_reset, run_solve, run_step
 from .process import START_SECONDS, Order, Script, WorkerProcess
 
 
@@ -69,13 +69,18 @@ class IsolatedEnv:
     pool: EnvironmentPool
     slot: int
 
+    @property
+    def config(self) -> EnvironmentConfig:
+        """What it is made by."""
+        return self.pool.slots[self.slot].config
+
 
 class EnvironmentPool:
     """Environments in worker processes; the results do not depend on how many there are.
 
     Args:
         workers: how many processes; they start when they are first needed.
-        step_seconds: a step that takes longer is a fault.
+        step_seconds: a step, or a solution, that takes longer is a fault.
         reset_seconds: the same for a reset.
 
     Raises:
@@ -86,7 +91,7 @@ class EnvironmentPool:
         """See the class."""
         if sys.platform == "win32":
             raise UserError("workers: environments in killable processes need Linux or macOS; set it to 0")
-        self.seconds = {"make": START_SECONDS, "reset": reset_seconds, "step": step_seconds}
+        self.seconds = {"make": START_SECONDS, "reset": reset_seconds, "step": step_seconds, "solve": step_seconds}
         self.workers: list[WorkerProcess | None] = [None] * workers
         self.slots: list[_Slot] = []
         self._owner = os.getpid()
@@ -135,6 +140,14 @@ class EnvironmentPool:
             # What broke is made anew before it plays again.
             slot.made = slot.made and isinstance(answer, Outcome)
         return [answers[number] for number, _ in calls]
+
+    def solve(self, numbers: Sequence[int]) -> list[Advice | Fault]:
+        """Ask the environments of some slots, whose episodes are running, for their solutions; each slot once."""
+        answers = self._run({number: ("solve", number, None) for number in numbers})
+        for number in numbers:
+            slot = self.slots[number]
+            slot.made = slot.made and isinstance(answers[number], Advice)
+        return [answers[number] for number in numbers]
 
     def close(self) -> None:
         """Close the environments and end the processes; runs at exit by itself. The next call starts new ones."""
@@ -273,6 +286,17 @@ def step_all(calls: Sequence[tuple[Place, str]]) -> list[Outcome | Fault]:
         if not isinstance(env, IsolatedEnv):
             answers[index] = run_step(env, text) if isinstance(env, ChatEnv) else env.step(text)
     return [answers[index] for index in range(len(calls))]
+
+
+def solve_all(places: Sequence[Place]) -> list[Advice | Fault]:
+    """Ask environments of all kinds for their solutions; the answers are in the same order."""
+    answers: dict[int, Advice | Fault] = {}
+    for pool, indices in _by_pool([(place, None) for place in places]).items():
+        answers.update(zip(indices, pool.solve([_slot(places[index]) for index in indices]), strict=True))
+    for index, env in enumerate(places):
+        if not isinstance(env, IsolatedEnv):
+            answers[index] = run_solve(env) if isinstance(env, ChatEnv) else env.solve()
+    return [answers[index] for index in range(len(places))]
 
 
 def _by_pool(calls: Sequence[tuple[Place, Any]]) -> dict[EnvironmentPool, list[int]]:

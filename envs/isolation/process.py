@@ -22,7 +22,7 @@ CLOSE_SECONDS = 5.0
 _CHUNK = 1 << 20
 _PROGRAM = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {main.__module__} import main; main()"
 
-# A verb ("make", "reset" or "step"), the number of a slot, and what the verb needs.
+# A verb ("make", "reset", "step" or "solve"), the number of a slot, and what the verb needs.
 Order = tuple[str, int, Any]
 
 

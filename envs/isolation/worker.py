@@ -21,7 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from lmmr1.envs.chat import ChatEnv
 
-from .outcomes import Fault, Opening, describe_error, run_reset, run_step
+from .outcomes import Fault, Opening, describe_error, run_reset, run_solve, run_step
 
 LENGTH = struct.Struct("<Q")
 READY = b"ready"
@@ -42,6 +42,8 @@ class Slots:
         env = self.envs.get(slot)
         if env is None:
             return Fault("crash", "the environment was not made")
+        if verb == "solve":
+            return run_solve(env)
         return run_reset(env, argument) if verb == "reset" else run_step(env, argument)
 
     def _make(self, slot: int, argument: tuple[Any, bytes | None]) -> Opening | Fault:

@@ -1,6 +1,16 @@
 """Reasoning: problems in words and numbers, one answer each."""
 
 from .env import ReasoningEnv
-from .problems import FAMILIES, Family, Problem, sample_problem
+from .problems import DEFAULT_FAMILIES, FAMILIES, GROUPS, Family, Problem, ProblemSource, TextFamily, sample_problem
 
-__all__ = ["FAMILIES", "Family", "Problem", "ReasoningEnv", "sample_problem"]
+__all__ = [
+    "DEFAULT_FAMILIES",
+    "FAMILIES",
+    "GROUPS",
+    "Family",
+    "Problem",
+    "ProblemSource",
+    "ReasoningEnv",
+    "TextFamily",
+    "sample_problem",
+]

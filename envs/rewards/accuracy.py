@@ -1,49 +1,47 @@
 r"""The accuracy reward: is this answer the same as that one?
 
-Three verdicts, because "wrong" and "could not be verified" are two different things. Most answers are
-decided here, exactly and at once: equal texts, option letters, plain words, numbers. Only what is left goes
-to math-verify (the extra ``lmmr1[math]``), which reads LaTeX with sympy. An answer comes from a policy that is
-being optimised against this rule, so that half runs in worker processes that are killed when they take
-more than two seconds or a gigabyte; see ``symbolic.py``.
+Three verdicts, because "wrong" and "could not be verified" are two different things. Almost all answers are
+decided here, exactly and at once (``answers/``): words, options, numbers, units, lists, intervals, matrices,
+equations, polynomials and roots. Only what is left goes to math-verify (the extra ``lmmr1[math]``), which reads
+LaTeX with sympy. An answer comes from a policy that is being optimised against this rule, so that half runs in
+worker processes that are killed when they take too long or a gigabyte; see ``symbolic.py``.
 """
 
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
-from fractions import Fraction
-from functools import lru_cache
+from typing import Literal
 
-from lmmr1.envs.rewards.symbolic import close_grader, compare_symbolically
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.rewards.symbolic import close_grader, compare_symbolically, set_workers
 
-__all__ = ["MAX_LENGTH", "Verdict", "clean_answer", "close_grader", "grade", "read_number"]
+from .answers.choices import match_choices, match_letter, match_letters
+from .answers.cleaning import MAX_LENGTH, clean_answer, restore_latex, unbox, unwrap
+from .answers.comparison import GoldReading, decide
+from .answers.reading import read_number
+from .answers.ring import TooLargeError
 
-MAX_LENGTH = 2_000
+__all__ = [
+    "MAX_LENGTH", "Judgement", "Verdict", "check_gold", "clean_answer", "close_grader", "configure_grader", "grade",
+    "judge", "read_number",
+]  # fmt: skip
+
+MAX_SYMBOLIC_LENGTH = 600  # of an answer that only sympy could compare
 MAX_DEPTH = 40
-
-NUMBER = re.compile(r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
-FRACTION = re.compile(r"([+-]?)\\frac *\{ *([+-]?[0-9.,]+) *\} *\{ *([+-]?[0-9.,]+) *\}")
-MIXED = re.compile(r"([+-]?)([0-9]+) +([0-9]+)/([0-9]+)")
-ASSIGNMENT = re.compile(r"[A-Za-z] *= *")
-WORDS = re.compile(r"[^\W\d_]{2,}(?:[ '-][^\W\d_]+)*")
-OPTION = re.compile(r"(?:option |choice )?\(?([A-Ja-j])(?:[).:](?: .*)?)?", re.IGNORECASE)
-LIST = re.compile(r"[(\[{]?[^()\[\]{}]+[)\]}]?")
-UNIT = re.compile(r"(.*?[0-9]) *([A-Za-z\u00b0%]+(?:\^[23]|\u00b2|\u00b3)?)")
-# Letters that mean a number or a function to a mathematician are not words.
-MATHEMATICAL_WORDS = frozenset("pi tau exp sin cos tan cot sec csc log ln sqrt inf infinity oo".split())
-UNITS = frozenset("mm cm dm m km in ft yd mi g kg mg s min h ml l degree degrees deg".split()) | {"\u00b0"}
-REPLACEMENTS = (
-    ("\u2212", "-"), ("\u2013", "-"), ("\u00d7", "\\times "), ("\u00b7", "*"), ("\u22c5", "*"), ("\u00f7", "/"),
-    ("\u03c0", "\\pi "), ("\u00b2", "^2"), ("\u00b3", "^3"), ("**", "^"), ("\\left", ""), ("\\right", ""),
-    ("\\!", ""), ("\\,", " "), ("\\;", " "), ("~", " "), ("{,}", ","), ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"),
-    ("^{\\circ}", "\u00b0"), ("^\\circ", "\u00b0"), ("\\{", "{"), ("\\}", "}"),
-)  # fmt: skip
-WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
-TEXT_COMMANDS = ("\\text{", "\\textbf{", "\\mathrm{", "\\mathbf{")
-ROOT = re.compile("\u221a *(?:\\(([^()]*)\\)|([0-9]+|[A-Za-z]))")
-BARE_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
+CACHE_SIZE = 16_384
 # What would only cost time: numbers in powers of powers, exponents of five digits, factorials of factorials.
-EXPLOSIVE = re.compile(r"[0-9)}] *\^[ {(]*[0-9]+[ {}()]*\^[ {(]*[0-9]|\^[ {(]*[0-9]{5}|![ )}]*!|[0-9]{6} *!")
+EXPLOSIVE = re.compile(
+    r"[0-9)}] *\^[ {(]*[0-9]+[ {}()]*\^[ {(]*[0-9]|\^[ {(]*[0-9]{5}|\^[ {(]*[0-9]+ *\^|![ )}]*!|[0-9]{5} *[)}]? *!"
+    r"|\\binom *\{[^{}]*(?:\^|[0-9]{5})"
+)
+# No value and no list: math-verify picks a number out of it ("40 or not 40", the time 0:36).
+UNANSWERABLE = re.compile(r"\bnot\b|\\(?:neg|lnot)\b|[0-9] *: *[0-9]", re.IGNORECASE)
 
 
 class Verdict(str, Enum):
@@ -58,199 +56,201 @@ class Verdict(str, Enum):
         return self.value
 
 
-def grade(gold: str, answer: str) -> Verdict:
-    r"""Compare an answer with the right one.
+Path = Literal["fast", "cache", "symbolic"]
 
-    Numbers are compared exactly (0.5 = 1/2 = 50/100, but 0.333 is not 1/3), words and option letters as
-    texts without regard to case, a unit where both have one. A list without brackets or in braces is
-    compared without regard to order, one in round or square brackets in order.
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and how it came about.
+
+    Attributes:
+        verdict: what was found.
+        path: "fast" (exactly, in this process), "cache" (as the same pair before) or "symbolic" (by math-verify).
+        seconds: how long it took by the clock.
+    """
+
+    verdict: Verdict
+    path: Path
+    seconds: float
+
+
+class _Cache:
+    """The most recent symbolic verdicts and right answers as read; shared by threads."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.lock = threading.Lock()
+        self.verdicts: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
+        self.golds: OrderedDict[str, GoldReading] = OrderedDict()
+
+    def find(self, key: tuple[str, str]) -> Verdict | None:
+        with self.lock:
+            verdict = self.verdicts.get(key)
+            if verdict is not None:
+                self.verdicts.move_to_end(key)
+            return verdict
+
+    def keep(self, key: tuple[str, str], verdict: Verdict) -> None:
+        with self.lock:
+            self.verdicts[key] = verdict
+            while len(self.verdicts) > self.size:
+                self.verdicts.popitem(last=False)
+
+    def read_gold(self, gold: str) -> GoldReading:
+        reading = self.golds.get(gold)
+        if reading is None:
+            reading = GoldReading(clean_answer(gold))
+            with self.lock:
+                self.golds[gold] = reading
+                while len(self.golds) > min(self.size, 4_096):
+                    self.golds.popitem(last=False)
+        return reading
+
+
+_cache = _Cache(CACHE_SIZE)
+
+
+def configure_grader(*, workers: int | None = None, cache_size: int = CACHE_SIZE) -> None:
+    """Say how this process grades; without a call it is as with the defaults.
 
     Args:
-        gold: the right answer, alone: a number, an expression, a word, an option letter.
-        answer: the answer to be judged, alone as well; it may stand in ``\boxed{}`` or between dollars. One of
-            more than 2,000 characters is different without further work.
+        workers: how many worker processes compare symbolically at most, each started when it is first needed; None
+            for as many as there are processors, four at most. 0 compares in this process: nothing is started, and
+            nothing can be killed, so only the main thread has the time limit (where the system has such a timer),
+            and memory has none. For tests, and for answers that nobody optimises.
+        cache_size: how many symbolic verdicts are remembered, and at most as many right answers; 0 for none.
+
+    Raises:
+        UserError: one of them is not a whole number of at least 0.
+    """
+    global _cache
+    for name, value in (("workers", workers), ("cache_size", cache_size)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            raise UserError(f"{name} must be a whole number of at least 0, not {value!r}")
+    close_grader()
+    set_workers(workers)
+    _cache = _Cache(cache_size)
+
+
+def grade(gold: str, answer: str, *, choices: Sequence[str] | None = None, tolerance: float = 0.0) -> Verdict:
+    """Compare an answer with the right one: the verdict of ``judge``, whose arguments these are."""
+    return judge(gold, answer, choices=choices, tolerance=tolerance).verdict
+
+
+def judge(gold: str, answer: str, *, choices: Sequence[str] | None = None, tolerance: float = 0.0) -> Judgement:
+    r"""Compare an answer with the right one, and say how it was done.
+
+    Numbers are compared exactly (0.5 = 1/2 = 50 %, but 0.333 is not 1/3; only six digits or more stand for a number
+    that does not end), words and options as texts without regard to case. Units are converted where both have one,
+    and may be left out. A list without brackets or in braces is compared without regard to order, one in round or
+    square brackets in order. Letters without a value are variables, and expressions are compared for all their values.
+
+    Args:
+        gold: the right answer, alone: a number, an expression, a list, an equation, a word, an option's letter.
+        answer: the answer to be judged, alone or a whole reply, of which the last ``<answer>`` counts; it may stand
+            in ``\boxed{}``, of which the last one counts, or between dollars. One of more than 2,000 characters is
+            different without further work.
+        choices: of a multiple-choice question, the texts of the options in the order of their letters. Letter and
+            text are then the same answer.
+        tolerance: how far a number may be from the right one, relative to it.
 
     Returns:
-        EQUAL, DIFFERENT, or UNVERIFIABLE: the gold answer cannot be read, or the comparison ran out of time
-        or memory.
+        EQUAL, DIFFERENT, or UNVERIFIABLE (the right answer cannot be read, or the comparison would run or ran out of
+        time or memory), with the path and the time.
 
     Raises:
         UserError: symbolic comparison is needed, and math-verify is not installed.
     """
-    gold, answer = gold.strip(), answer.strip()
+    began = time.perf_counter()
+    verdict, path = _judge(unbox(gold).strip(), unbox(unwrap(answer)).strip(), choices, tolerance)
+    return Judgement(verdict, path, time.perf_counter() - began)
+
+
+def _judge(gold: str, answer: str, choices: Sequence[str] | None, tolerance: float) -> tuple[Verdict, Path]:
     if gold == answer and gold:
-        return Verdict.EQUAL
-    if not gold:
-        return Verdict.UNVERIFIABLE
+        return Verdict.EQUAL, "fast"
+    if not gold or len(gold) > MAX_LENGTH:
+        return Verdict.UNVERIFIABLE, "fast"
     if len(answer) > MAX_LENGTH:
-        return Verdict.DIFFERENT
-    if len(gold) > MAX_LENGTH:
-        return Verdict.UNVERIFIABLE
-    return _grade_cached(gold, answer)
-
-
-@lru_cache(maxsize=16_384)
-def _grade_cached(gold: str, answer: str) -> Verdict:
-    gold, answer = clean_answer(gold), clean_answer(answer)
-    verdict = _grade_exactly(gold, answer)
+        return Verdict.DIFFERENT, "fast"
+    if _depth(answer) > MAX_DEPTH:
+        return Verdict.UNVERIFIABLE, "fast"
+    reading, answer = _cache.read_gold(gold), clean_answer(answer)
+    if not reading.text:
+        return Verdict.UNVERIFIABLE, "fast"
+    try:
+        equal = _match_option(reading.text, answer, choices)
+        if equal is None:
+            equal = decide(reading, answer, tolerance)
+    except TooLargeError:
+        return Verdict.UNVERIFIABLE, "fast"
+    if equal is not None:
+        return Verdict.EQUAL if equal else Verdict.DIFFERENT, "fast"
+    if UNANSWERABLE.search(answer) and not UNANSWERABLE.search(reading.text):
+        return Verdict.DIFFERENT, "fast"
+    explosive = reading.too_large or EXPLOSIVE.search(answer) or EXPLOSIVE.search(reading.text)
+    if explosive or len(answer) > MAX_SYMBOLIC_LENGTH:
+        return Verdict.UNVERIFIABLE, "fast"
+    key = reading.text, answer
+    verdict = _cache.find(key)
     if verdict is not None:
-        return verdict
-    if _is_explosive(answer):
-        return Verdict.UNVERIFIABLE
-    return Verdict(compare_symbolically(gold, answer))
+        return verdict, "cache"
+    verdict = Verdict(compare_symbolically(*map(restore_latex, key)))
+    _cache.keep(key, verdict)
+    return verdict, "symbolic"
 
 
-def clean_answer(text: str) -> str:
-    r"""Strip what carries no meaning: ``\boxed{}``, dollars, ``\text{}``, odd minus signs, a final full stop.
-
-    Of several boxes the last one counts.
-    """
-    text = " ".join(_unbox(text).split())
-    for old, new in REPLACEMENTS:
-        text = text.replace(old, new)
-    text = text.strip().removesuffix(".").strip()
-    for start, end in WRAPPERS:
-        if len(text) >= len(start) + len(end) and text.startswith(start) and text.endswith(end):
-            text = text[len(start) : -len(end)].strip()
-    for command in TEXT_COMMANDS:
-        if text.startswith(command) and text.endswith("}") and "}" not in text[:-1]:
-            text = text[len(command) : -1].strip()
-    text = text.removesuffix(".").strip()
-    text = ROOT.sub(lambda match: f"\\sqrt{{{match[1] if match[1] is not None else match[2]}}}", text)
-    return " ".join(BARE_PI.sub(r"\\pi ", text).split())
-
-
-def _unbox(text: str) -> str:
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return text
-    start += len("\\boxed{")
-    depth = 1
-    for end in range(start, len(text)):
-        depth += (text[end] == "{") - (text[end] == "}")
-        if depth == 0:
-            return text[start:end]
-    return text[start:]
-
-
-def read_number(text: str) -> Fraction | None:
-    r"""Read an exact number: ``-3``, ``1,000``, ``0.25``, ``1.2e3``, ``3/4``, ``\frac{3}{4}``, ``1 3/4``.
-
-    Returns:
-        The number, or None if the text is none of these (or divides by zero).
-    """
-    text = text.strip()
-    if len(text) > 400:
-        return None
-    if match := FRACTION.fullmatch(text):
-        sign, top, bottom = match.groups()
-        return _divide(read_number(top), read_number(bottom), sign)
-    if match := MIXED.fullmatch(text):
-        sign, whole, top, bottom = match.groups()
-        part = _divide(Fraction(int(top)), Fraction(int(bottom)), "")
-        return None if part is None else (int(whole) + part) * (-1 if sign == "-" else 1)
-    top, slash, bottom = text.partition("/")
-    if slash:
-        return _divide(_read_decimal(top), _read_decimal(bottom), "") if "/" not in bottom else None
-    return _read_decimal(text)
-
-
-def _divide(top: Fraction | None, bottom: Fraction | None, sign: str) -> Fraction | None:
-    if top is None or bottom is None or bottom == 0:
-        return None
-    return -top / bottom if sign == "-" else top / bottom
-
-
-def _read_decimal(text: str) -> Fraction | None:
-    text = text.strip()
-    # "- 3" is how some write -3.
-    text = text[0] + text[1:].lstrip() if text[:1] in ("+", "-") else text
-    if not NUMBER.fullmatch(text) or not any(character.isdigit() for character in text.partition("e")[0]):
-        return None
-    return Fraction(text.replace(",", ""))
-
-
-def _grade_exactly(gold: str, answer: str) -> Verdict | None:
-    """Decide what needs no algebra, or return None."""
-    if gold == answer:
-        return Verdict.EQUAL
-    if not answer:
-        return Verdict.DIFFERENT
+def _match_option(gold: str, answer: str, choices: Sequence[str] | None) -> bool | None:
+    if choices is not None:
+        equal = match_choices(gold, answer, choices)
+        if equal is not None:
+            return equal
     if len(gold) == 1 and gold in "ABCDEFGHIJ":
-        match = OPTION.fullmatch(answer)
-        return _verdict(match is not None and match[1].upper() == gold)
-    if WORDS.fullmatch(gold) and gold.casefold() not in MATHEMATICAL_WORDS:
-        if WORDS.fullmatch(answer) or not _has_operator(answer):
-            return _verdict(gold.casefold() == answer.casefold())
-        return None if len(gold) <= 3 else Verdict.DIFFERENT
-    for grade_kind in (_grade_numbers, _grade_lists):
-        verdict = grade_kind(gold, answer)
-        if verdict is not None:
-            return verdict
-    return Verdict.EQUAL if gold.replace(" ", "") == answer.replace(" ", "") else None
+        return match_letter(gold, answer)
+    return match_letters(gold, answer)
 
 
-def _verdict(equal: bool) -> Verdict:
-    return Verdict.EQUAL if equal else Verdict.DIFFERENT
+def check_gold(gold: object, *, choices: Sequence[str] | None = None) -> None:
+    """Make sure that answers can be compared with this one, before anything is trained on it.
+
+    Args:
+        gold: the right answer of a row of data, whatever it is.
+        choices: as in ``judge``; the right answer must then be the letter or the text of one of them.
+
+    Raises:
+        UserError: it is no text, empty, longer than 2,000 characters, no choice, or cannot be read or evaluated; the
+            message is a reason that fits behind a file and a row. Also if math-verify is needed to read it, and is
+            not installed.
+    """
+    if not isinstance(gold, str):
+        raise UserError(f"the right answer is {type(gold).__name__}, not text")
+    text = unbox(gold).strip()
+    if len(text) > MAX_LENGTH:
+        raise UserError(f"the right answer has {len(text)} characters; at most {MAX_LENGTH} can be graded")
+    cleaned = clean_answer(text)
+    if not cleaned:
+        raise UserError("the right answer is empty")
+    shown = gold if len(gold) <= 60 else gold[:59] + "\u2026"
+    if choices is not None:
+        if match_choices(cleaned, cleaned, choices) is None:
+            raise UserError(f"the right answer {shown!r} is none of the {len(choices)} choices")
+        return
+    if _depth(text) > MAX_DEPTH:
+        raise UserError(f"the right answer {shown!r} is nested too deeply to be graded")
+    reading = GoldReading(cleaned)
+    if reading.answer is not None:
+        return
+    if reading.too_large or EXPLOSIVE.search(cleaned):
+        raise UserError(f"the right answer {shown!r} is too large to be evaluated")
+    # Compared with what only looks different, it has to be read.
+    latex = restore_latex(cleaned)
+    if compare_symbolically(latex, f"{{{latex}}}") != "equal":
+        raise UserError(f"the right answer {shown!r} cannot be read as mathematics, an option or words")
 
 
-def _has_operator(text: str) -> bool:
-    return any(character in "*^\\+/=_" for character in text)
-
-
-def _grade_numbers(gold: str, answer: str) -> Verdict | None:
-    gold_text, gold_unit = _split_unit(gold)
-    gold_number = read_number(gold_text)
-    if gold_number is None:
-        return None
-    if not ASSIGNMENT.match(gold) and (match := ASSIGNMENT.match(answer)):
-        answer = answer[match.end() :]
-    answer_text, answer_unit = _split_unit(answer)
-    answer_number = read_number(answer_text)
-    if answer_number is None:
-        # A sentence without any sign of mathematics is no number, and math-verify would multiply its letters.
-        return Verdict.DIFFERENT if WORDS.fullmatch(answer) and answer.casefold() not in MATHEMATICAL_WORDS else None
-    if gold_unit and answer_unit and gold_unit != answer_unit:
-        return Verdict.DIFFERENT
-    return _verdict(gold_number == answer_number)
-
-
-def _split_unit(text: str) -> tuple[str, str]:
-    text = text.replace("\\text{", " ").replace("\\mathrm{", " ").replace("}", " ") if "\\frac" not in text else text
-    match = UNIT.fullmatch(" ".join(text.split()))
-    if match is None:
-        return text, ""
-    number, unit = match[1], match[2]
-    base = unit.removesuffix("^2").removesuffix("^3")
-    if base not in UNITS:
-        return text, ""
-    return number, "\u00b0" if base.startswith("deg") else unit
-
-
-def _grade_lists(gold: str, answer: str) -> Verdict | None:
-    gold_items, answer_items = _read_list(gold), _read_list(answer)
-    if gold_items is None or answer_items is None:
-        return None
-    ordered = gold[0] in "(["
-    if ordered or answer[0] in "([":
-        # (1, 2) is a point or an open interval, [1, 2] a closed one: the brackets are part of the answer.
-        same_brackets = gold[0] == answer[0] and gold[-1] == answer[-1]
-        return _verdict(same_brackets and gold_items == answer_items)
-    return _verdict(sorted(gold_items) == sorted(answer_items))
-
-
-def _read_list(text: str) -> list[Fraction] | None:
-    if "," not in text or not LIST.fullmatch(text):
-        return None
-    if (text[0] in "([{") != (text[-1] in ")]}"):
-        return None
-    numbers = [read_number(item) for item in text.strip("()[]{}").split(",")]
-    return [number for number in numbers if number is not None] if None not in numbers else None
-
-
-def _is_explosive(text: str) -> bool:
+def _depth(text: str) -> int:
     depth = deepest = 0
     for character in text:
         depth += (character in "({[") - (character in ")}]")
         deepest = max(deepest, depth)
-    return deepest > MAX_DEPTH or EXPLOSIVE.search(text) is not None
+    return deepest

@@ -14,6 +14,9 @@ from lmmr1.envs.errors import UserError
 
 RewardMode = Literal["additive", "gated"]
 REWARD_MODES: tuple[RewardMode, ...] = ("additive", "gated")
+RewardRule = Literal["default", "lmmr1-paper"]
+REWARD_RULES: tuple[RewardRule, ...] = ("default", "lmmr1-paper")
+PAPER_FORMAT_WEIGHT = 0.5
 
 
 def compose_reward(
@@ -24,6 +27,7 @@ def compose_reward(
     mode: RewardMode = "additive",
     format_weight: float = 0.5,
     invalid_reward: float = 0.0,
+    penalties: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Weigh the parts of one turn's reward.
 
@@ -38,9 +42,10 @@ def compose_reward(
         mode: "additive" or "gated".
         format_weight: what a well-formed reply is worth.
         invalid_reward: what an invalid reply costs (zero or negative, as a rule).
+        penalties: further parts, weighted already.
 
     Returns:
-        ``{"task": ..., "format": ..., "invalid": ...}``, floats that sum to the reward.
+        ``{"task": ..., "format": ..., "invalid": ...}`` and the penalties, floats that sum to the reward.
 
     Raises:
         UserError: the mode is unknown.
@@ -51,7 +56,23 @@ def compose_reward(
         "task": float(task) if mode == "additive" or well_formed else 0.0,
         "format": float(format_weight) if well_formed else 0.0,
         "invalid": float(invalid_reward) if invalid else 0.0,
+        **(penalties or {}),
     }
+
+
+def check_rule(rule: RewardRule, mode: RewardMode, format_weight: float) -> None:
+    """Make sure that the paper's rule is not asked for together with something that it is not.
+
+    Raises:
+        UserError: the rule is unknown, or is "lmmr1-paper" with another mode or format weight than the paper's.
+    """
+    if rule not in REWARD_RULES:
+        raise UserError(f'reward must be one of {", ".join(REWARD_RULES)}, not "{rule}"')
+    if rule == "lmmr1-paper" and (mode != "additive" or format_weight != PAPER_FORMAT_WEIGHT):
+        raise UserError(
+            f'reward "lmmr1-paper" is additive with a format_weight of {PAPER_FORMAT_WEIGHT}: leave out reward_mode '
+            'and format_weight, or use reward "default"'
+        )
 
 
 def total_reward(parts: Mapping[str, float]) -> float:

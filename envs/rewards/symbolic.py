@@ -12,6 +12,7 @@ import atexit
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,9 @@ from queue import LifoQueue
 
 from lmmr1.envs.errors import MissingExtraError
 
-TIMEOUT_SECONDS = 2.0  # of CPU time, counted by the worker itself
+from . import symbolic_worker
+
+TIMEOUT_SECONDS = 1.2  # of CPU time, counted by the worker itself
 WALL_SECONDS = 20.0  # by the clock, for a worker that sleeps or starves
 START_SECONDS = 60.0
 MEMORY_BYTES = 1 << 30
@@ -148,29 +151,64 @@ class _Pool:
 
 _lock = threading.Lock()
 _pool: _Pool | None = None
+_workers = MAX_WORKERS
+
+
+def set_workers(workers: int | None) -> None:
+    """Set how many workers the next pool may have; None for the default, 0 to compare in this process."""
+    global _workers
+    _workers = MAX_WORKERS if workers is None else workers
 
 
 def compare_symbolically(gold: str, answer: str) -> str:
-    """Compare two answers with math-verify, in a worker process.
+    """Compare two answers with math-verify, in a worker process (or in this one, see ``set_workers``).
 
     Returns:
         "equal", "different", or "unverifiable" (the gold answer cannot be read, or the worker took more than
-        two seconds or one gigabyte, or died).
+        its time or one gigabyte, or died).
 
     Raises:
         UserError: math-verify is not installed.
     """
-    return _start_pool().compare(gold, answer)
+    pool = _start_pool()
+    return _compare_here(gold, answer) if pool is None else pool.compare(gold, answer)
 
 
-def _start_pool() -> _Pool:
+def _start_pool() -> _Pool | None:
     global _pool
     with _lock:
         if _pool is None:
             if importlib.util.find_spec("math_verify") is None:
                 raise MissingExtraError("Comparing answers symbolically", "math-verify", "math")
-            _pool = _Pool(MAX_WORKERS)
+            if _workers == 0:
+                return None
+            _pool = _Pool(_workers)
         return _pool
+
+
+class _OutOfTimeError(BaseException):
+    """Raised by the timer; no ``except Exception`` of a parser may catch it."""
+
+
+def _compare_here(gold: str, answer: str) -> str:
+    """Compare in this process, in the main thread with the time limit of a worker."""
+    timed = sys.platform != "win32" and threading.current_thread() is threading.main_thread()
+    if not timed:
+        return symbolic_worker.judge(gold, answer)
+
+    def stop(*_: object) -> None:
+        raise _OutOfTimeError
+
+    # Not the timer of SIGALRM, which others use. It counts the CPU time of this process.
+    before = signal.signal(signal.SIGVTALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, TIMEOUT_SECONDS)
+        return symbolic_worker.judge(gold, answer)
+    except _OutOfTimeError:
+        return "unverifiable"
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def close_grader() -> None:

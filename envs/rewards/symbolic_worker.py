@@ -1,4 +1,4 @@
-"""The program of one grading worker: a line of JSON in, one word out. Run by ``symbolic.py``, never imported.
+"""The program of one grading worker: a line of JSON in, one word out. Run by ``symbolic.py``.
 
 The one file that imports math-verify. It imports nothing of this project, so that it starts fast.
 """
@@ -29,6 +29,17 @@ def compare(gold: str, answer: str) -> str:
     answer_parsed = parse(f"\\boxed{{{answer}}}", targets, parsing_timeout=0)
     equal = bool(answer_parsed) and verify(gold_parsed, answer_parsed, timeout_seconds=0)
     return "equal" if equal else "different"
+
+
+def judge(gold: str, answer: str) -> str:
+    """Compare two answers, whatever they are: never raises what a parser or its nonsense raises."""
+    try:
+        return compare(gold, answer)
+    except (MemoryError, RecursionError):
+        return "unverifiable"
+    except Exception:
+        # The parsers raise all sorts of errors at nonsense; nonsense is not the right answer.
+        return "different"
 
 
 def limit_memory(size: int) -> None:
@@ -73,13 +84,7 @@ def main(memory: int, timeout: float) -> None:
             # CPU time, not time by the clock: a verdict must not depend on how busy the machine is. The signal ends
             # this process, which the parent reads as "unverifiable". Nor does a worker outlive its parent for long.
             signal.setitimer(signal.ITIMER_PROF, timeout)
-        try:
-            word = compare(gold, answer)
-        except (MemoryError, RecursionError):
-            word = "unverifiable"
-        except Exception:
-            # The parsers raise all sorts of errors at nonsense; nonsense is not the right answer.
-            word = "different"
+        word = judge(gold, answer)
         if sys.platform != "win32":
             signal.setitimer(signal.ITIMER_PROF, 0)
         # sympy and math-verify swallow most errors, so that running out of memory looks like "different" too.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from lmmr1.agents.models import load_model
+from lmmr1.agents.networks import branches
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.networks.branches import BranchedRows, run_branches
 from lmmr1.agents.networks.qwen import QwenNetwork
@@ -35,9 +38,13 @@ def rows_of(network: QwenNetwork, encoder: object, pictures: int) -> tuple[list,
     return sequences, images, splits
 
 
+@pytest.mark.parametrize("way", ["padding left out", "padding kept", "checkpointing"])
 @pytest.mark.parametrize("pictures", [0, 1, 2])
 @pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl"])
-def test_branches_equal_rows_and_so_do_their_gradients(family: str, pictures: int, tmp_path) -> None:
+def test_branches_equal_rows_and_so_do_their_gradients(
+    family: str, pictures: int, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(branches, "LEAST_PADDING", 1.0 if way == "padding kept" else 0.05)
     if family == "tiny":
         loaded = random_tiny(1)
     else:
@@ -45,10 +52,12 @@ def test_branches_equal_rows_and_so_do_their_gradients(family: str, pictures: in
         loaded = load_model(str(tmp_path))
     network = loaded.network
     assert isinstance(network, QwenNetwork)
+    network.checkpointing = way == "checkpointing"
     sequences, images, splits = rows_of(network, loaded.images, pictures)
     whole = Rows.pack(sequences, images, loaded.pad_id)
     branched = BranchedRows.pack(network, whole, splits)
     assert 0 < branched.saved < 1
+    assert (branched.shape(whole.ids.device).tokens is None) == (way == "padding kept")
     assert len(branched.beginnings.ids) == 3
     assert branched.owners.tolist() == [0, 1, 1, 2, 2, 2]
     rows = torch.cat([torch.full((len(ids) - 1,), row) for row, ids in enumerate(sequences)])
@@ -58,7 +67,7 @@ def test_branches_equal_rows_and_so_do_their_gradients(family: str, pictures: in
     for tree in (True, False):
         network.model.zero_grad()
         if tree:
-            hidden = run_branches(network, branched)[branched.places(rows, columns)]
+            hidden = run_branches(network, branched, branched.places(rows, columns))
         else:
             hidden = network.hidden(whole)[rows, columns]
         (hidden * weight).sum().backward()
@@ -77,5 +86,5 @@ def test_replies_of_one_token_are_all_beginning() -> None:
     ids = np.arange(30, 40, dtype=np.int32)
     rows = Rows.pack([ids, ids], [(), ()], 0)
     tree = BranchedRows.pack(network, rows, [9, 9])
-    hidden = run_branches(network, tree)[tree.places(torch.tensor([0, 1]), torch.tensor([8, 8]))]
+    hidden = run_branches(network, tree, tree.places(torch.tensor([0, 1]), torch.tensor([8, 8])))
     assert torch.allclose(hidden, network.hidden(rows)[:, 8], atol=1e-6)

@@ -17,6 +17,7 @@ from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import MOST_TURNS, Seat, derive_seed, play, rollout
 from lmmr1.envs.chat import ChatEnv, make_chat
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.isolation.pool import Place
 from lmmr1.envs.messages import StopReason, message_images
 from lmmr1.envs.registry import REGISTRATIONS
 
@@ -145,9 +146,9 @@ def test_groups_share_their_start_and_nothing_else() -> None:
 
 def test_the_same_seed_gives_the_same_episodes() -> None:
     policy = PolicyAgent(random_tiny(), Sampling(6))
-    made: list[ChatEnv] = []
+    made: list[Place] = []
 
-    def episodes(seed: int, stream: int, pool: list[ChatEnv] | None = None) -> list[Episode]:
+    def episodes(seed: int, stream: int, pool: list[Place] | None = None) -> list[Episode]:
         return rollout(policy, lambda: pictures(3), 4, seed=seed, stream=stream, max_turns=3, environments=pool)
 
     one = episodes(1, 0, made)

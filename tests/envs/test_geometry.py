@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from lmmr1.envs.diagrams.canvas import Canvas
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.geometry.canvas import Canvas
 from lmmr1.envs.geometry.env import GeometryEnv
 from lmmr1.envs.geometry.families import SHAPE_FAMILIES, draw_problem
 from lmmr1.envs.reasoning.problems import FAMILIES, is_test, sample_problem

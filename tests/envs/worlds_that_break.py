@@ -14,6 +14,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from lmmr1.envs.messages import Solution
 from lmmr1.envs.spaces import Utterance
 
 FOLDER = str(Path(__file__).parent)
@@ -93,6 +94,15 @@ class Breaks(gym.Env):
         return f"More {self.np_random.integers(10)}.", reward, terminated, False, {"success": success}
 
 
+class Knows(Breaks):
+    """The same, and it knows its solution; where its plan says "think" that never comes."""
+
+    def solution(self) -> Solution:
+        if self.plan.get(self.start) == (self.count + 1, "think"):
+            time.sleep(10_000)
+        return Solution(f"It is {self.count}.", "7" * (self.count + 1))
+
+
 class Drifts(Breaks):
     """Is another one each time: nothing in it follows the seed."""
 
@@ -103,4 +113,5 @@ class Drifts(Breaks):
 
 if "Breaks-v0" not in gym.registry:
     gym.register("Breaks-v0", "worlds_that_break:Breaks")
+    gym.register("Knows-v0", "worlds_that_break:Knows")
     gym.register("Drifts-v0", "worlds_that_break:Drifts")

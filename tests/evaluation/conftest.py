@@ -15,7 +15,9 @@ from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.evaluation.runner import EvaluationTask, evaluate
 
 TASKS = (
-    EvaluationTask("text", "text", EnvironmentConfig("LMMR1/Reasoning-v0", {"split": "test"}), episodes=24),
+    EvaluationTask(
+        "text", "text", EnvironmentConfig("LMMR1/Reasoning-v0", {"families": "primer", "split": "test"}), episodes=24
+    ),
     EvaluationTask("diagrams", "image", EnvironmentConfig("LMMR1/Geometry-v0", {"split": "test"}), episodes=24),
     EvaluationTask("sokoban", "game", EnvironmentConfig("LMMR1/Sokoban-v0", {"split": "test"}), 12, max_turns=16),
 )

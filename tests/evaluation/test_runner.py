@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -12,8 +15,10 @@ import pytest
 
 from lmmr1.agents.base import AgentReply, Conversation
 from lmmr1.agents.episode import Episode, Turn
-from lmmr1.agents.rollout import EVALUATION_STREAM, TRAINING_STREAM
+from lmmr1.agents.rollout import EVALUATION_STREAM, TRAINING_STREAM, derive_seed
 from lmmr1.envs.chat import ChatEnv
+from lmmr1.envs.errors import UserError
+from lmmr1.envs.isolation.pool import EnvironmentPool, Place
 from lmmr1.envs.messages import StopReason
 from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.evaluation.runner import EvaluationTask, evaluate, summarize
@@ -128,7 +133,7 @@ def test_environments_are_kept_or_closed(monkeypatch: pytest.MonkeyPatch) -> Non
     closed: list[object] = []
     monkeypatch.setattr(Corridor, "close", lambda self: closed.append(self))
     CorridorConfig.made.clear()
-    kept: dict[str, list[ChatEnv]] = {}
+    kept: dict[str, list[Place]] = {}
     fresh = evaluate(Recorder(), [_task(episodes=4)], seed=1)
     assert len(CorridorConfig.made) == 4 and len(closed) == 4
     for _ in range(2):
@@ -172,3 +177,43 @@ def test_summary_of_what_nobody_judges_and_of_nothing() -> None:
     nothing = summarize([_episode(True, failure="broken", stop_reason=StopReason.FAILED)])
     assert nothing["success"] is None and nothing["return"] is None and nothing["failed"] == 1
     json.dumps(nothing, allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", ["hang", "die", "crash"])
+def test_an_environment_that_breaks_costs_one_episode(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In worker processes even one that hangs: masked, counted and told, and the others are what they were."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "envs"))
+    chat = {"instructions": "brief", "reply_format": "plain"}
+    seed = derive_seed(3, EVALUATION_STREAM, 2)
+
+    def task(**kwargs: Any) -> EvaluationTask:
+        return EvaluationTask("breaks", "text", EnvironmentConfig("worlds_that_break:Breaks-v0", kwargs, chat), 6)
+
+    whole = evaluate(Recorder(("7",)), [task(turns=2)], seed=3)["breaks"]
+    with contextlib.closing(EnvironmentPool(2, 1.0, 10.0)) as pool:
+        isolated = evaluate(Recorder(("7",)), [task(turns=2)], seed=3, pool=pool)["breaks"]
+        broken = evaluate(Recorder(("7",)), [task(turns=2, plan={str(seed): [2, kind]})], seed=3, pool=pool)["breaks"]
+    assert isolated == whole
+    for mode in ("greedy", "sampled"):
+        assert (broken[mode]["episodes"], broken[mode]["failed"]) == (5, 1)
+        assert broken[mode]["return"] == pytest.approx(whole[mode]["return"]) and whole[mode]["return"] > 0
+        [(reason, count)] = broken[mode]["failures"].items()
+        assert count == 1 and {"hang": "hung", "die": "exit status 7", "crash": "boom"}[kind] in reason
+        assert "failures" not in whole[mode]
+
+
+def test_what_broke_in_this_process_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "envs"))
+    chat, seed = {"instructions": "brief", "reply_format": "plain"}, derive_seed(3, EVALUATION_STREAM, 0)
+    config = EnvironmentConfig("worlds_that_break:Breaks-v0", {"plan": {str(seed): [1, "crash"]}}, chat)
+    task, kept = EvaluationTask("breaks", "text", config, 2), {}
+    first = evaluate(Recorder(("7",)), [task], seed=3, environments=kept)["breaks"]
+    assert [first[mode]["failed"] for mode in ("greedy", "sampled")] == [1, 1]
+    once = dataclasses.replace(config, kwargs={**config.kwargs, "once": str(tmp_path)})
+    retried = evaluate(Recorder(("7",)), [dataclasses.replace(task, environment=once)], seed=3, retries=1)["breaks"]
+    assert [retried[mode]["failed"] for mode in ("greedy", "sampled")] == [0, 0]
+
+
+def test_an_environment_that_cannot_be_made_is_told() -> None:
+    with pytest.raises(UserError, match="Nowhere-v0"):
+        evaluate(Recorder(), [EvaluationTask("x", "text", EnvironmentConfig("Nowhere-v0"), 1)], seed=0)

@@ -211,18 +211,17 @@ def test_cut_off_episodes_can_be_left_out_of_the_policy_loss() -> None:
     free = KLConfig(coefficient=0.0)
     kept, left_out = CorrectionConfig(), CorrectionConfig(overlong="mask")
     policy = PolicyAgent(random_tiny(2), Sampling(6))
-    ended = policy.loaded.end_ids[0]
     episodes = collect(policy, 1, 0)
     for episode in episodes:
-        assert len(episode.turns[0].reply_ids) == 6 or int(episode.turns[0].reply_ids[-1]) in policy.loaded.end_ids
-        # as if each reply had come to the limit
-        episode.turns[0].reply_ids[-1] = 5 if ended != 5 else 6
-    episodes = [episode for episode in episodes if len(episode.turns[0].reply_ids) == 6]
+        [turn] = episode.turns
+        ended = int(turn.reply_ids[-1]) in policy.loaded.end_ids
+        assert turn.cut_off == (not ended) and (ended or len(turn.reply_ids) == 6)
+    episodes = [episode for episode in episodes if episode.turns[0].cut_off]
     assert len(episodes) > 20
     metrics, _, same = learn_once(policy, episodes, kl=free, correction=left_out)
     assert same and metrics["policy_loss"] == 0
     for episode in episodes[:4]:
-        episode.turns[0].reply_ids[-1] = ended
+        episode.turns[0].cut_off = False
     metrics, _, same = learn_once(policy, episodes, kl=free, correction=left_out)
     assert not same
     assert not learn_once(policy, episodes, kl=free, correction=kept)[2]

@@ -11,13 +11,12 @@ import numpy as np
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import TRAINING_STREAM, Seat, derive_seed, play
-from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv
+from lmmr1.agents.rollout import TRAINING_STREAM, derive_epoch_seed, derive_seed
 
 from ..config import StageConfig
 from ..guards import repeated_share
 from .curriculum import Curriculum, ReplayMemory, Start, has_variance
+from .playing import GroupPlayer, make_pool
 
 
 @dataclass
@@ -37,17 +36,17 @@ class Collector:
     """Plays a stage's training episodes; what iteration i plays depends on the entropy, i, `state` and the policy."""
 
     def __init__(self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int) -> None:
-        self.policy, self.config = policy, config
+        self.config = config
         self.entropy = (seed, TRAINING_STREAM, stage)
         options = config.collection
-        self.places: list[list[LocalEnv | IsolatedEnv]] = [[] for _ in config.environments]
-        self.pool: EnvironmentPool | None = None
-        if options.workers:
-            self.pool = EnvironmentPool(options.workers, options.step_seconds, options.reset_seconds)
+        self.log = RolloutLog()
+        self.pool = make_pool(options)
+        self.player = GroupPlayer(policy, config.environments, config.rollout, options.retries, self.pool, self.log)
         weights = np.array([environment.weight for environment in config.environments])
         self.curriculum = Curriculum(weights, options.curriculum)
         self.memory = ReplayMemory(options.replay)
-        self.log = RolloutLog()
+        # How many starts each environment has had, where its seeds are a series.
+        self.positions = [0] * len(config.environments)
 
     def collect(self, iteration: int) -> Collected:
         """Play `groups * group_size` episodes, and more where groups are dropped."""
@@ -62,7 +61,8 @@ class Collector:
         while rounds and wanted:
             new = self._draw(rng, iteration, len(starts), wanted)
             new[wanted - len(again) :] = again
-            groups = self._play(new, iteration, len(starts))
+            self._number(new[: wanted - len(again)])
+            groups = self.player.play(new, (*self.entropy, iteration), len(starts))
             starts, played, again, rounds = [*starts, *new], [*played, *groups], [], rounds - 1
             if all(episode.failure is not None for group in groups for episode in group):
                 break  # no mere accident: more of the same would fail too
@@ -71,25 +71,15 @@ class Collector:
         return self._choose(played, self.log.faults - faults)
 
     def _draw(self, rng: np.random.Generator, iteration: int, first: int, count: int) -> list[Start]:
-        kinds = rng.choice(len(self.places), size=count, p=self.curriculum.shares()).tolist()
+        kinds = rng.choice(len(self.config.environments), size=count, p=self.curriculum.shares()).tolist()
         return [Start(kind, derive_seed(*self.entropy, iteration, first + index)) for index, kind in enumerate(kinds)]
 
-    def _play(self, starts: Sequence[Start], iteration: int, first: int) -> list[list[Episode]]:
-        rollout, used = self.config.rollout, [0] * len(self.places)
-        seats: list[Seat] = []
-        for index, start in enumerate(starts):
-            environment, places = self.config.environments[start.kind], self.places[start.kind]
-            for member in range(rollout.group_size):
-                if used[start.kind] == len(places):
-                    places.append(LocalEnv(environment) if self.pool is None else self.pool.add(environment))
-                group = first + index
-                key = (*self.entropy, iteration, group * rollout.group_size + member)
-                seats.append(Seat(places[used[start.kind]], environment.id, start.env_seed, key, group))
-                used[start.kind] += 1
-        retries = self.config.collection.retries
-        episodes = play(self.policy, seats, greedy=False, max_turns=rollout.max_turns, retries=retries, log=self.log)
-        size = rollout.group_size
-        return [episodes[place : place + size] for place in range(0, len(episodes), size)]
+    def _number(self, starts: Sequence[Start]) -> None:
+        """Seed the starts of environments whose seeds are a series; a start that is played again keeps its own."""
+        for start in starts:
+            if self.config.environments[start.kind].in_epochs:
+                start.env_seed = derive_epoch_seed(self.positions[start.kind], *self.entropy, start.kind)
+                self.positions[start.kind] += 1
 
     def _learn_from(self, starts: Sequence[Start], played: Sequence[list[Episode]]) -> None:
         fresh = [
@@ -124,10 +114,16 @@ class Collector:
 
     def state(self) -> dict[str, Any]:
         """What later iterations need of the earlier ones, as JSON."""
-        return {"rates": self.curriculum.rates, "memory": self.memory.state(), "log": self.log.state()}
+        return {
+            "positions": list(self.positions),
+            "rates": self.curriculum.rates,
+            "memory": self.memory.state(),
+            "log": self.log.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
+        self.positions = list(state["positions"])
         self.curriculum.rates = list(state["rates"])
         self.memory.restore(state["memory"])
         self.log.restore(state["log"])
@@ -136,10 +132,7 @@ class Collector:
         """Close every environment."""
         if self.pool is not None:
             self.pool.close()
-        for places in self.places:
-            for env in places:
-                if isinstance(env, LocalEnv):
-                    env.close()
+        self.player.close()
 
 
 def summarise(episodes: list[Episode]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from .model import LoRAConfig, ModelConfig
 from .ppo import CorrectionConfig, CriticConfig, KLConfig, OptimizerConfig, PPOConfig
 from .rollout import RolloutConfig
 from .run import RunConfig, StageConfig
-from .sft import DemonstrationConfig, SFTConfig
+from .sft import DemonstrationConfig, RejectionConfig, SFTConfig
 from .tracking import TrackingConfig
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "PPOConfig",
+    "RejectionConfig",
     "ReplayConfig",
     "RolloutConfig",
     "RunConfig",

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .checks import at_least, one_of, plain_name, require
+from .checks import at_least, one_of, plain_name, positive, require
 from .rollout import Context, context_word
 
 Modality = Literal["text", "image", "game"]
@@ -54,6 +54,14 @@ class EvaluationConfig:
     """Tokens (prompts, image tokens and replies) after which an episode is stopped."""
     every: int = 0
     """Also evaluate every so many iterations of a ppo stage; 0: only between stages."""
+    workers: int = 0
+    """Processes that environments run in, killed and replaced when one hangs; 0: in this process, without deadlines."""
+    step_seconds: float = 60.0
+    """A step that takes longer fails its episode (with workers only)."""
+    reset_seconds: float = 120.0
+    """A reset that takes longer fails its episode (with workers only)."""
+    retries: int = 0
+    """How often an episode whose environment broke begins again, with the same seed, before it counts as failed."""
 
     def __post_init__(self) -> None:
         for task in self.tasks:
@@ -64,4 +72,7 @@ class EvaluationConfig:
             self.max_new_tokens < self.max_context_tokens,
             f"max_new_tokens ({self.max_new_tokens}) must be below max_context_tokens ({self.max_context_tokens})",
         )
-        at_least("every", self.every, 0)
+        for key in ("every", "workers", "retries"):
+            at_least(key, vars(self)[key], 0)
+        for key in ("step_seconds", "reset_seconds"):
+            positive(key, vars(self)[key])

@@ -9,11 +9,20 @@ from typing import Literal, get_args
 from .checks import at_least, decay_rates, fraction, one_of, positive, require
 
 Estimator = Literal[
-    "gae", "gae_turn", "gae_bilevel", "reinforce", "reinforce_baseline", "rloo", "grpo", "dr_grpo", "gigpo"
+    "gae",
+    "gae_turn",
+    "gae_bilevel",
+    "reinforce",
+    "reinforce_baseline",
+    "reinforce_baseline_pooled",
+    "rloo",
+    "grpo",
+    "dr_grpo",
+    "gigpo",
 ]
 # Those that need a value function; those that compare the episodes of a group; those of them that score whole episodes.
 CRITIC_ESTIMATORS = ("gae", "gae_turn", "gae_bilevel")
-GROUP_ESTIMATORS = ("reinforce_baseline", "rloo", "grpo", "dr_grpo", "gigpo")
+GROUP_ESTIMATORS = ("reinforce_baseline", "reinforce_baseline_pooled", "rloo", "grpo", "dr_grpo", "gigpo")
 SCORE_ESTIMATORS = ("rloo", "grpo", "dr_grpo")
 
 
@@ -122,7 +131,7 @@ class PPOConfig:
         So they are for PPO with a critic and for REINFORCE++ (arXiv 2501.03262); RLOO, GRPO, Dr. GRPO and GiGPO scale
         within their groups or, on purpose, not at all.
         """
-        return self.estimator in (*CRITIC_ESTIMATORS, "reinforce", "reinforce_baseline")
+        return self.estimator in (*CRITIC_ESTIMATORS, "reinforce", "reinforce_baseline", "reinforce_baseline_pooled")
 
     @property
     def loss_normalisation(self) -> str:

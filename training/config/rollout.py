@@ -25,7 +25,7 @@ class RolloutConfig:
     groups: int = 32
     """Starting states (problems, levels) in one iteration."""
     group_size: int = 8
-    """Episodes played from each starting state; their mean is the baseline of 'reinforce_baseline'."""
+    """Episodes played from each starting state; estimators with a baseline, and rejection, compare them."""
     max_new_tokens: int = 40
     """Longest reply, in tokens."""
     temperature: float = 1.0

@@ -30,11 +30,11 @@ class StageConfig:
     iterations: int = 1
     """Rounds of collecting and learning; an sft stage counts its steps in sft.steps and leaves this 1."""
     environments: list[EnvironmentConfig] = field(default_factory=list)
-    """The environments that a ppo stage plays, in proportion to their weights."""
+    """The environments that a ppo stage plays, in proportion to their weights; `levels` stand for several of them."""
     demonstrations: list[DemonstrationConfig] = field(default_factory=list)
     """Whose replies an sft stage imitates, in proportion to the weights of the environments."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
-    """How episodes are collected."""
+    """How episodes are collected; in an sft stage those of demonstrations with source 'rollouts'."""
     collection: CollectionConfig = field(default_factory=CollectionConfig)
     """Which episodes they are, and what is done about environments that break."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
@@ -62,6 +62,15 @@ class StageConfig:
             require(bool(self.demonstrations), "demonstrations is empty: a stage of kind sft needs one at least")
             require(not self.environments, "environments has no meaning in a stage of kind sft: set demonstrations")
             require(self.iterations == 1, "iterations has no meaning in a stage of kind sft: set sft.steps")
+            require(
+                self.rollout.context_word == RolloutConfig().context_word,
+                "rollout.context has no meaning in a stage of kind sft: set it in each of demonstrations",
+            )
+            for key in ("dynamic_sampling", "curriculum", "replay"):
+                require(
+                    not vars(self.collection)[key],
+                    f"collection.{key} has no meaning in a stage of kind sft: demonstrations go by their weights",
+                )
             return
         require(bool(self.environments), "environments is empty: a stage of kind ppo needs one at least")
         require(not self.demonstrations, "demonstrations has no meaning in a stage of kind ppo: set environments")

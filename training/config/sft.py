@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .checks import at_least, decay_rates, fraction, positive
+from .checks import at_least, decay_rates, fraction, one_of, positive, require
 from .rollout import Context, context_word
+
+Source = Literal["expert", "rollouts"]
+Choice = Literal["random", "shortest", "all"]
+
+
+@dataclass(frozen=True)
+class RejectionConfig:
+    """Which of the policy's own episodes it learns from; the stage's rollout says how many it plays and how."""
+
+    choose: Choice = "random"
+    """Of the good episodes of one start: some at random, those with the fewest reply tokens, or all."""
+    keep: int = 1
+    """How many of them at most, each different from the others (not with 'all')."""
+    min_reward: float | None = None
+    """An episode is good whose rewards add up to this at least; none: if its environment calls it a success."""
+    every: int | None = None
+    """Optimizer steps after which others are played, with the weights of then; none: only when the stage begins."""
+
+    def __post_init__(self) -> None:
+        one_of("choose", self.choose, get_args(Choice))
+        at_least("keep", self.keep, 1)
+        if self.min_reward is not None:
+            require(math.isfinite(self.min_reward), f"min_reward must be a finite number, not {self.min_reward}")
+        if self.every is not None:
+            at_least("every", self.every, 1)
+        require(
+            self.choose != "all" or self.keep == 1,
+            f"keep {self.keep} has no meaning with choose all: leave it out, or choose random or shortest",
+        )
 
 
 @dataclass(frozen=True)
@@ -16,6 +47,8 @@ class DemonstrationConfig:
 
     environment: EnvironmentConfig
     """The environment; its weight is its share of the replies in a batch."""
+    source: Source = "expert"
+    """Who speaks: the environment's expert, or the policy itself, of whose rollouts the good ones are kept."""
     thought_rate: float = 1.0
     """How often the expert writes its thought down; otherwise it answers at once."""
     skill: float = 1.0
@@ -27,9 +60,21 @@ class DemonstrationConfig:
     window_images: int | None = None
     """Turns of a 'window', the last ones, that show their images; none: all."""
     turns: int = 1
-    """About how many turns an episode has; only so many episodes are played as a batch needs."""
+    """About how many turns an episode of the expert has; only so many are played as a batch needs."""
+    rejection: RejectionConfig | None = None
+    """With source 'rollouts': which of them are kept; none: one of each start that was a success."""
 
     def __post_init__(self) -> None:
+        one_of("source", self.source, get_args(Source))
+        require(
+            self.source == "rollouts" or self.rejection is None,
+            "rejection has no meaning with source expert: set source rollouts, or leave it out",
+        )
+        for key in ("thought_rate", "skill", "turns"):
+            require(
+                self.source == "expert" or vars(self)[key] == 1,
+                f"{key} has no meaning with source rollouts: it is the expert's",
+            )
         for key in ("thought_rate", "skill"):
             fraction(key, vars(self)[key])
         context_word(self.context, self.window_turns, self.window_images)

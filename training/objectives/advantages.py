@@ -68,15 +68,11 @@ def discounted_returns(rewards: Tensor, mask: Tensor, turn_ends: Tensor, gamma: 
 
 
 def group_baseline(turn_returns: Tensor, turn_groups: Tensor) -> Tensor:
-    """The mean return of each group's turns, float32 (groups,).
-
-    REINFORCE++-baseline (arXiv 2501.03262): samples that share a start are each other's baseline. With one turn an
-    episode this is the group's mean reward; with several it is the mean over all turns of the group of the return from
-    that turn on.
+    """The mean return of each group of turns, float32 (groups,).
 
     Args:
-        turn_returns: float32 (turns,).
-        turn_groups: int64 (turns,), 0 to the number of groups less 1.
+        turn_returns: float32 (turns,), the return from each turn on.
+        turn_groups: int64 (turns,), 0 to the number of groups less 1: which turns are each other's baseline.
     """
     count = int(turn_groups.max()) + 1
     sums = torch.zeros(count, dtype=turn_returns.dtype).index_add_(0, turn_groups, turn_returns)

@@ -76,7 +76,8 @@ def assign_credit(
     critic says of the state it was stopped in. Without one nothing is known of what was to come: it counts as 0, as it
     does in the papers.
 
-    `reinforce` is the discounted return of each token. `reinforce_baseline` takes the group's mean return off it.
+    `reinforce` is the discounted return of each token. `reinforce_baseline` takes the mean return of the group from the
+    same turn on off it, `reinforce_baseline_pooled` that of all the group's turns.
     `rloo`, `grpo` and `dr_grpo` compare whole episodes: the score of one is the sum of its turns' rewards, discounted
     by `turn_gamma`, and all its tokens have the same advantage. `gigpo` (arXiv 2505.10978, eq. 3 to 8) adds two
     comparisons up: of episodes, by the undiscounted sum of rewards as in the paper, and, with the weight `step_weight`,
@@ -94,7 +95,7 @@ def assign_credit(
     turn_lam = ppo.lam if ppo.turn_lam is None else ppo.turn_lam
     if ppo.estimator == "gae":
         return Credit(*_token_credit(batch, rewards, values, bootstrap, ppo, turn_lam), everywhere)
-    if ppo.estimator in ("reinforce", "reinforce_baseline"):
+    if ppo.estimator in ("reinforce", "reinforce_baseline", "reinforce_baseline_pooled"):
         return Credit(*reinforce_credit(batch, rewards, ppo), everywhere)
     turns = Turns.find(batch.turn_ends, batch.episodes, len(batch.groups))
     if ppo.estimator == "gae_turn":
@@ -135,8 +136,15 @@ def _token_credit(
 def reinforce_credit(batch: TokenBatch, rewards: Tensor, ppo: PPOConfig) -> tuple[Tensor, Tensor]:
     """Advantages and returns (N,) without a critic (REINFORCE++, arXiv 2501.03262).
 
-    `reinforce`: the return itself. `reinforce_baseline`: less the group's mean return (see `group_baseline`), which is
-    the mean of what the environments paid; a penalty inside `rewards` (divergence) counts in full.
+    `reinforce`: the return itself. `reinforce_baseline`: less the mean of the group's returns, which are those of what
+    the environments paid; a penalty inside `rewards` (divergence) counts in full. The paper has one reward for a whole
+    reply and takes the group's mean reward off it. Here there is a return for each turn, and it is compared with those
+    of the group's episodes from the same turn on: a later turn has less ahead of it, which is no fault of its tokens.
+    With one turn an episode it is the paper's. A turn that no other episode of the group came to has nothing to be
+    compared with.
+
+    `reinforce_baseline_pooled` compares all turns of a group with each other, whenever they were taken. That is more
+    turns for one mean, and right where each turn is judged by itself (`turn_gamma` 0).
     """
     count = len(batch.groups)
     padded, mask = to_padded(rewards, batch.episodes, count)
@@ -146,12 +154,13 @@ def reinforce_credit(batch: TokenBatch, rewards: Tensor, ppo: PPOConfig) -> tupl
         return returns, returns
     paid, _ = to_padded(batch.rewards, batch.episodes, count)
     paid_returns = discounted_returns(paid, mask, ends, ppo.gamma, ppo.turn_gamma)[mask]
-    at = batch.turn_ends
-    _, group = torch.unique(batch.groups, return_inverse=True)
-    turn_groups = group[batch.episodes[at]]
+    compared = batch.groups[batch.episodes]
+    if ppo.estimator == "reinforce_baseline":
+        compared = compared * (int(batch.turns.max()) + 1) + batch.turns
+    _, compared = torch.unique(compared, return_inverse=True)
     # A turn's own discounting starts at its last token: what stands before it in the turn only waits.
-    baseline = group_baseline(paid_returns[at], turn_groups)
-    return returns - baseline[group[batch.episodes]], returns
+    baseline = group_baseline(paid_returns[batch.turn_ends], compared[batch.turn_ends])
+    return returns - baseline[compared], returns
 
 
 def state_groups(episodes: Sequence[Episode], policy: PolicyAgent) -> Tensor:
@@ -165,6 +174,8 @@ def state_groups(episodes: Sequence[Episode], policy: PolicyAgent) -> Tensor:
     for episode in episodes:
         for sequence, turns in episode_sequences(episode, policy):
             for _, turn in turns:
+                if not len(turn.reply_ids):
+                    continue  # no turn of a batch
                 shown = sequence.images if len(turns) == 1 else turn_images(turn, policy)
                 digests = (image.digest for image in shown)
                 state = (episode.group, turn.prompt_ids.astype(np.int64).tobytes(), *digests)
@@ -199,6 +210,6 @@ def state_after(episode: Episode, policy: PolicyAgent) -> tuple[np.ndarray, list
     if not context.keeps_history:
         return template.window(context, episode.turns, episode.final_messages)
     sequence, _ = episode_sequences(episode, policy)[0]
-    ended = int(episode.turns[-1].reply_ids[-1]) in policy.loaded.end_ids
+    ended = episode.turns[-1].ends_with(policy.loaded.end_ids)
     added, pixels = template.following(episode.final_messages, ended)
     return np.concatenate([sequence.ids, added]), [*sequence.images, *pixels]

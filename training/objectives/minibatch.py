@@ -104,7 +104,8 @@ class MinibatchLoss:
         if data.weights is not None:
             surrogate = surrogate * data.weights[at]
         policy_loss = self.learned.part(surrogate, at)
-        entropy = self.learned_tokens.part(outputs.entropies(), at)
+        with torch.set_grad_enabled(ppo.entropy != 0 and torch.is_grad_enabled()):
+            entropy = self.learned_tokens.part(outputs.entropies(), at)
         loss = policy_loss - ppo.entropy * entropy
         outside = clip_fraction(log_ratio.detach(), ppo.clip_low, ppo.clip_high) * data.learned[at]
         # Of the policy that collected, by the estimator k3 (J. Schulman 2020), as CleanRL logs it.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import torch
 from torch import Tensor
 
@@ -11,16 +9,14 @@ from lmmr1.agents.episode import Episode
 from lmmr1.envs.messages import StopReason
 
 
-def is_cut_off(episode: Episode, end_ids: Collection[int], limit: int) -> bool:
+def is_cut_off(episode: Episode) -> bool:
     """Whether the harness, and not the policy or the task, ended the episode or one of its replies.
 
-    So it is at the limit of turns or of context, and where a reply has all `limit` tokens and no end. An environment's
-    own step limit is part of its task.
+    So it is at the limit of turns or of context, and where a reply ran out of tokens: one that came to its end with its
+    last token did not. An environment's own step limit is part of its task.
     """
-    if episode.stop_reason in (StopReason.TURN_LIMIT, StopReason.CONTEXT_LIMIT):
-        return True
-    replies = [turn.reply_ids for turn in episode.turns]
-    return any(len(ids) >= limit and int(ids[-1]) not in end_ids for ids in replies)
+    stopped = episode.stop_reason in (StopReason.TURN_LIMIT, StopReason.CONTEXT_LIMIT)
+    return stopped or any(turn.cut_off for turn in episode.turns)
 
 
 def length_penalty(lengths: Tensor, limit: int, buffer: int) -> Tensor:

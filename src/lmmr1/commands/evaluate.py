@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from lmmr1.envs.errors import UserError
 
 if TYPE_CHECKING:
     from lmmr1.agents.policy import PolicyAgent
-    from lmmr1.envs.chat import ChatEnv
+    from lmmr1.envs.isolation.pool import Place
     from lmmr1.training.config import EvaluationConfig
 
 
@@ -79,7 +80,7 @@ def evaluate_policy(
     config: EvaluationConfig,
     seed: int,
     samples: Path | None = None,
-    environments: dict[str, list[ChatEnv]] | None = None,
+    environments: dict[str, list[Place]] | None = None,
 ) -> dict[str, Any]:
     """Play the tasks of a recipe; `training` is handed this, so that it need not know `evaluation`.
 
@@ -88,12 +89,14 @@ def evaluate_policy(
         config: what.
         seed: of the problems and of the sampling.
         samples: a folder for some of the episodes.
-        environments: keeps each task's environments from one evaluation to the next.
+        environments: keeps each task's environments from one evaluation to the next, except with `config.workers`:
+            those are processes, which end with each evaluation.
 
     Returns:
         {task: {"greedy": figures, "sampled": figures}}.
     """
     from lmmr1.agents.episode import Episode, save_episodes
+    from lmmr1.envs.isolation.pool import EnvironmentPool
     from lmmr1.evaluation.runner import EvaluationTask, evaluate
 
     tasks = [EvaluationTask(name=name, **vars(task)) for name, task in config.tasks.items()]
@@ -102,7 +105,13 @@ def evaluate_policy(
     agent.sampling = dataclasses.replace(sampling, max_new_tokens=config.max_new_tokens, stop=config.stop)
     agent.max_context_tokens = config.max_context_tokens
     try:
-        figures = evaluate(agent, tasks, seed, samples=taken, environments=environments)
+        with contextlib.ExitStack() as stack:
+            pool = None
+            if config.workers:
+                pool, environments = EnvironmentPool(config.workers, config.step_seconds, config.reset_seconds), None
+                stack.callback(pool.close)
+            keep = {"environments": environments, "pool": pool, "retries": config.retries}
+            figures = evaluate(agent, tasks, seed, samples=taken, **keep)
     finally:
         agent.sampling, agent.max_context_tokens = sampling, max_context_tokens
     if samples is not None:

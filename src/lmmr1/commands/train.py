@@ -16,7 +16,7 @@ from .disk import DiskFullError, describe, is_disk_full
 
 if TYPE_CHECKING:
     from lmmr1.agents.policy import PolicyAgent
-    from lmmr1.envs.chat import ChatEnv
+    from lmmr1.envs.isolation.pool import Place
     from lmmr1.training.config import EvaluationConfig, RunConfig
 
 State = Literal["new", "begun", "unfinished", "complete", "foreign"]
@@ -120,7 +120,7 @@ def _train(recipe: RunConfig, folder: Path, resume: bool, allow_changes: bool, c
     from .evaluate import evaluate_policy
 
     # The same worlds at each evaluation: made once.
-    environments: dict[str, list[ChatEnv]] = {}
+    environments: dict[str, list[Place]] = {}
 
     def evaluate(policy: PolicyAgent, config: EvaluationConfig, seed: int, samples: Path | None) -> dict[str, Any]:
         return evaluate_policy(policy, config, seed, samples, environments)

@@ -38,7 +38,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Chooser:
-    """Says a digit or a letter, as `chooses` says for the key of the episode."""
+    """Says a digit or a letter, as `chooses` says for the key of the episode and the conversation."""
 
     name, context = "chooser", "conversation"
 
@@ -46,7 +46,7 @@ class Chooser:
         self.chooses = chooses
 
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
-        return [AgentReply("7" if self.chooses(c.key, c.world) else "x") for c in conversations]
+        return [AgentReply("7" if self.chooses(c.key, c) else "x") for c in conversations]
 
 
 def environment(**kwargs: Any) -> EnvironmentConfig:
@@ -146,10 +146,10 @@ def test_a_broken_environment_is_made_anew() -> None:
     seed = derive_seed(5, 0, 2, 0, 1)
     collecting = collector(lambda key, _: True, size=1, environments=[environment(plan={str(seed): [1, "crash"]})])
     collecting.collect(0)
-    before = [place.env for place in collecting.places[0] if isinstance(place, LocalEnv)]
+    before = [place.env for place in collecting.player.places[0] if isinstance(place, LocalEnv)]
     assert [env is None for env in before] == [False, True, False, False]  # the broken one was let go
     assert not any(episode.failure for episode in collecting.collect(1).episodes)
-    after = [place.env for place in collecting.places[0] if isinstance(place, LocalEnv)]
+    after = [place.env for place in collecting.player.places[0] if isinstance(place, LocalEnv)]
     assert after[1] is not None and [after[i] is before[i] for i in (0, 2, 3)] == [True] * 3
 
 
@@ -232,8 +232,8 @@ def test_the_curriculum_leaves_what_is_always_solved() -> None:
     kinds = [environment(turns=1), environment(turns=2)]
 
     # What has one turn is always solved; what has two, every other time.
-    def chooses(key: tuple[int, ...], world: Any) -> bool:
-        return world.unwrapped.turns == 1 or key[-1] % 2 == 1
+    def chooses(key: tuple[int, ...], conversation: Any) -> bool:
+        return conversation.env.unwrapped.turns == 1 or key[-1] % 2 == 1
 
     collecting = collector(chooses, groups=20, environments=kinds, curriculum=CurriculumConfig(floor=0.05, rate=0.5))
     counts = []

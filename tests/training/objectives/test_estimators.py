@@ -150,15 +150,38 @@ def test_reinforce(settings: tuple[float, float, float, float | None], seed: int
     gamma, _, turn_gamma, _ = settings
     expected = [returns_of(e.rewards, gamma, turn_gamma) for e in episodes]
     assert_equal(credit(episodes, estimator="reinforce", **rates(*settings)).advantages, expected)
-    baselines = {}
+    by_turn, pooled = {}, {}
     for group, members in groups_of(episodes).items():
         paid = [returns_of(episodes[number].paid, gamma, turn_gamma) for number in members]
-        baselines[group] = statistics.mean(turn[-1] for turns in paid for turn in turns)
-    less = [
-        [[value - baselines[e.group] for value in tokens] for tokens in turns]
-        for e, turns in zip(episodes, expected, strict=True)
-    ]
-    assert_equal(credit(episodes, estimator="reinforce_baseline", **rates(*settings)).advantages, less)
+        pooled[group] = statistics.mean(turn[-1] for turns in paid for turn in turns)
+        for k in range(max(map(len, paid))):
+            by_turn[group, k] = statistics.mean(turns[k][-1] for turns in paid if len(turns) > k)
+    for name, baseline in (
+        ("reinforce_baseline", lambda e, k: by_turn[e.group, k]),
+        ("reinforce_baseline_pooled", lambda e, _: pooled[e.group]),
+    ):
+        less = [
+            [[value - baseline(e, k) for value in tokens] for k, tokens in enumerate(turns)]
+            for e, turns in zip(episodes, expected, strict=True)
+        ]
+        assert_equal(credit(episodes, estimator=name, **rates(*settings)).advantages, less)
+
+
+def test_a_baseline_knows_that_a_later_turn_has_less_ahead() -> None:
+    """Two turns that pay 1 each, and all do it: nothing is to be learned, of neither turn."""
+    episodes = [Played(0, [[1.0], [1.0]], [[1.0], [1.0]], [[0.0], [0.0]], 0.0, [0, 1]) for _ in range(3)]
+    assert credit(episodes, estimator="reinforce_baseline").advantages.tolist() == [0.0] * 6
+    pooled = credit(episodes, estimator="reinforce_baseline_pooled").advantages
+    assert pooled.tolist() == [0.5, -0.5] * 3
+
+
+def test_with_one_turn_an_episode_both_baselines_are_the_mean_reward_to_the_bit() -> None:
+    episodes = [replace(e, rewards=e.rewards[:1], paid=e.paid[:1], values=e.values[:1]) for e in play_at_random(3)]
+    one, other = (
+        credit(episodes, estimator=name, gamma=0.9).advantages
+        for name in ("reinforce_baseline", "reinforce_baseline_pooled")
+    )
+    assert torch.equal(one, other)
 
 
 def compare(name: str, scores: list[float], own: int) -> float:

@@ -1,4 +1,8 @@
-"""Families in words only: sums, products, equations, remainders, fractions, sequences and what they are used for."""
+"""The first ten families in words: one short sentence each, steps that a tiny model can write.
+
+Together with ``shapes.py`` they are the group "primer". Recipes and a shipped model were trained on exactly these
+problems, so they never change; ``families/`` has phrasings, a third split and room for thousands of questions.
+"""
 
 from __future__ import annotations
 
@@ -171,7 +175,7 @@ def _word_shopping(numbers: Numbers) -> Wording:
     return Wording(question, (f"{pens}*{pen}={x}", f"{books}*{book}={y}", f"{x}+{y}={x + y}"), str(x + y))
 
 
-ARITHMETIC = (
+WORDS = (
     Family("sum_chain", _sample_sum_chain, _word_sum_chain),
     Family("product", _sample_product, _word_product),
     Family("linear_equation", _sample_linear_equation, _word_linear_equation),

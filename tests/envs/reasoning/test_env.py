@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -16,9 +17,10 @@ import pytest
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.reasoning import env as reasoning_env
 from lmmr1.envs.reasoning.env import ReasoningEnv
-from lmmr1.envs.reasoning.problems import FAMILIES, Problem, is_test, sample_problem
+from lmmr1.envs.reasoning.problems import FAMILIES, GROUPS, Problem, is_test, sample_problem
 from lmmr1.envs.rewards.accuracy import Verdict, grade
 
+PRIMER = GROUPS["primer"]
 SHAPES = ("triangle_perimeter", "isosceles_perimeter", "rectangle_perimeter", "triangle_angle")
 STEP = re.compile(r"(-?\d+)([-+*/])(\d+)=(-?\d+(?:/\d+)?)")
 
@@ -60,7 +62,7 @@ def test_wording(family, numbers, question, thought, answer):
 
 
 @pytest.mark.parametrize("level", [1, 5, 10])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PRIMER)
 def test_every_step_is_right_and_the_last_one_shows_the_answer(family, level):
     for problem in draw(60, [family], level):
         numbers, _, steps = problem.thought.partition(":")
@@ -96,7 +98,7 @@ def test_answers_agree_with_another_way_of_working_them_out():
         "average": lambda n: Fraction(sum(n), len(n)),
         "shopping": lambda n: n[0] * n[1] + n[2] * n[3],
     }
-    assert set(other) == set(FAMILIES) - {"sequence"}
+    assert set(other) == set(PRIMER) - {"sequence"}
     for family, work_out in other.items():
         for level in (1, 4, 10):
             for problem in draw(30, [family], level):
@@ -117,21 +119,21 @@ def test_level_one_keeps_its_ranges():
 
 
 def test_gold_answers_grade_as_equal():
-    for problem in draw(300, level=6):
+    for problem in draw(300, PRIMER, level=6):
         assert grade(problem.answer, problem.answer) is Verdict.EQUAL
 
 
 @pytest.mark.parametrize("level", [1, 10])
 def test_train_and_test_share_no_problem(level):
-    train = {(p.family, p.numbers) for p in draw(5000, level=level, split="train")}
-    test = {(p.family, p.numbers) for p in draw(5000, level=level, split="test", seed=1)}
+    train = {(p.family, p.numbers) for p in draw(5000, PRIMER, level, split="train")}
+    test = {(p.family, p.numbers) for p in draw(5000, PRIMER, level, split="test", seed=1)}
     assert not train & test
     everything = draw(5000, SHAPES, level=level)
     share = np.mean([is_test(p.family, p.numbers) for p in everything])
     assert 0.07 < share < 0.13
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PRIMER)
 def test_every_family_has_both_splits_at_every_level(family):
     for level in range(1, 11):
         for split in ("train", "test"):
@@ -142,9 +144,9 @@ def test_every_family_has_both_splits_at_every_level(family):
 def test_the_split_is_the_same_in_another_process():
     code = (
         "import numpy as np\nfrom lmmr1.envs.reasoning.problems import sample_problem\n"
-        "rng = np.random.default_rng(5)\nprint([sample_problem(rng, None, 2, 'test').question for _ in range(50)])"
+        "rng = np.random.default_rng(5)\nprint([sample_problem(rng, 'primer', 2, 'test').question for _ in range(50)])"
     )
-    here = str([problem.question for problem in draw(50, level=2, split="test", seed=5)])
+    here = str([problem.question for problem in draw(50, PRIMER, level=2, split="test", seed=5)])
     for salt in ("0", "77"):
         output = subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, text=True
@@ -161,7 +163,22 @@ def test_the_split_is_the_same_in_another_process():
         ({"level": 11}, "level is 11"),
         ({"level": True}, "level is True"),
         ({"level": 1.0}, "level is 1.0"),
+        ({"level": (1, 11)}, "level is 11"),
+        ({"level": (5, 2)}, "the lower end comes first: [2, 5]"),
+        ({"level": [1, 2, 3]}, "a range has two ends"),
+        ({"level": {}}, "level is an empty mapping"),
+        ({"level": {3: 0}}, "level: the weight of 3 is 0; give a number above 0"),
+        ({"level": {"three": 1}}, "level is 'three'"),
+        ({"families": {"urn": -1}}, "families: the weight of urn is -1; give a number above 0"),
+        ({"families": {"urn": float("nan")}}, "families: the weight of urn is nan"),
+        ({"families": {"urns": 1}}, "did you mean urn?"),
+        ({"families": ["algebr"]}, "did you mean algebra?"),
+        ({"families": 3}, "families is 3; give a list of names"),
         ({"split": "dev"}, "split is 'dev'"),
+        (
+            {"families": ["urn", "product"], "split": "validation"},
+            "product has no validation problems, only train and test",
+        ),
         ({"render_mode": "human"}, "render_mode is 'human'"),
     ],
 )
@@ -191,8 +208,23 @@ def test_an_episode():
     assert (reward, terminated, info["success"], info["verdict"]) == (0.0, True, False, "different")
 
 
+def test_the_primer_never_changes():
+    # Recipes and the shipped model were trained on exactly these.
+    told = hashlib.sha256()
+    for level in range(1, 11):
+        for split in ("all", "train", "test"):
+            rng = np.random.default_rng(level)
+            for _ in range(60):
+                p = sample_problem(rng, "primer", level, split)
+                told.update(repr((p.family, p.numbers, p.question, p.thought, p.answer)).encode())
+    assert told.hexdigest() == "9f0bbfccf38029e73951dd57b48d8ef2701c8454798d8cd557647cad6c0faad8"
+    assert list(PRIMER) == list(FAMILIES)[:17] and ReasoningEnv(families="primer").chat_spec.instructions.startswith(
+        "You are given a problem about numbers."
+    )
+
+
 def test_an_answer_that_cannot_be_verified_is_told_apart(monkeypatch):
-    monkeypatch.setattr(reasoning_env, "grade", lambda gold, answer: Verdict.UNVERIFIABLE)
+    monkeypatch.setattr(reasoning_env, "grade", lambda gold, answer, choices: Verdict.UNVERIFIABLE)
     env = ReasoningEnv()
     env.reset(seed=0)
     _, reward, _, _, info = env.step("7")

@@ -1,0 +1,51 @@
+"""Operations whose backward pass is written out: what autograd would string together from a dozen passes over memory.
+
+On a CPU the products of a small model take half of an update; most of the rest is such passes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def rms_norm(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Root-mean-square normalisation (arXiv 1910.07467) over the last axis, as Qwen's: (..., size) to the same.
+
+    What lies between is float32, and rounded to `hidden`'s format before the product with `weight` (size,).
+    """
+    if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
+        return _RMSNorm.apply(hidden, weight, eps)  # pyright: ignore[reportReturnType]  # apply is untyped
+    normed, _ = _normalise(hidden, eps)
+    return normed.mul_(weight) if normed.dtype == weight.dtype else normed * weight
+
+
+def _normalise(hidden: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """`hidden` over its root mean square, in its own format, and one over that root, float32."""
+    size = hidden.shape[-1]
+    length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True, dtype=torch.float32)
+    scale = length.square_().div_(size).add_(eps).rsqrt_()
+    return (hidden * scale).to(hidden.dtype), scale
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, eps: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        normed, scale = _normalise(hidden, eps)
+        ctx.save_for_backward(normed, scale, weight)
+        return normed * weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        normed, scale, weight = ctx.saved_tensors
+        size = normed.shape[-1]
+        product = (grad * normed).flatten(0, -2)
+        # y = n w with n = x s: dx = s (g w - n mean(g w n)).
+        mean = (product @ weight).view_as(scale).float().div_(size)
+        whole = (grad * weight).float()
+        whole = whole.addcmul_(normed.float(), mean, value=-1).mul_(scale)
+        return whole.to(grad.dtype), product.sum(0), None

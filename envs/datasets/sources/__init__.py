@@ -1,0 +1,1 @@
+"""Where rows come from: JSON lines, Parquet files, folders of them, and the Hugging Face hub."""

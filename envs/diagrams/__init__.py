@@ -1,0 +1,1 @@
+"""Diagrams: exact scenes, drawn to scale with labels that collide with nothing, and questions about them."""

@@ -1,0 +1,1 @@
+"""Rewards: format, accuracy, penalties, and how they add up."""
