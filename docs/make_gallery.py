@@ -17,15 +17,17 @@ from lmmr1.envs.geometry.figures import FIGURE_GROUPS
 from lmmr1.envs.geometry.posing import GROUPS
 from lmmr1.envs.perception.env import PerceptionEnv
 from lmmr1.envs.perception.families import PERCEPTION_GROUPS
+from lmmr1.envs.reasoning.env import ReasoningEnv
+from lmmr1.envs.reasoning.problems import GROUPS as TEXT_GROUPS
 
 DOCS = Path(__file__).resolve().parent
 PICTURES = DOCS / "assets" / "gallery"
 INTRODUCTION = """# Gallery
 
-One sample of every family of `LMMR1/Geometry-v0` and `LMMR1/Perception-v0`, at level 5, with its question, its answer
-and its worked solution. `python docs/make_gallery.py` makes this page. What is given is in the picture; with
-`modality="text_only"` the same question says all in words, with `modality="image_only"` it stands under the picture.
-Pose, names, colours and style are random, the numbers have no end, and levels go from 1 to 10.
+One sample of every family of `LMMR1/Geometry-v0`, `LMMR1/Perception-v0` and `LMMR1/Reasoning-v0`, at level 5, with its
+question, its answer and its worked solution. `python docs/make_gallery.py` makes this page. What is given is in the
+picture; with `modality="text_only"` the same question says all in words, with `modality="image_only"` it stands under
+the picture. Pose, names, colours and style are random, the numbers have no end, and levels go from 1 to 10.
 
 ```python
 import gymnasium as gym, lmmr1
@@ -60,6 +62,16 @@ def write_entry(name: str, posed: Posed) -> str:
     )
 
 
+def write_text_entry(name: str) -> str:
+    """Returns the part of the page about one family of problems in words."""
+    env = ReasoningEnv(families=name, level=5)
+    question, _ = env.reset(seed=0)
+    solution = env.solution()
+    return (
+        f"### `{name}`\n\n```text\n{question}\n```\n\nAnswer: `{solution.answer}`\n\n```text\n{solution.thought}\n```\n"
+    )
+
+
 def make_page(pictures: bool) -> str:
     """Returns the page; writes the pictures where asked to."""
     parts, number = [INTRODUCTION], 0
@@ -78,6 +90,10 @@ def make_page(pictures: bool) -> str:
                     save_picture(name, posed)
                 parts.append(write_entry(name, posed))
                 number += 1
+    parts.append("## Text\n")
+    for group, names in TEXT_GROUPS.items():
+        parts.append(f'**{group.capitalize()}** (`families="{group}"`)\n')
+        parts += [write_text_entry(name) for name in names]
     return "\n".join(parts)
 
 
