@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from typing import Any
 
@@ -14,6 +15,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 from .networks.base import PixelInput, image_digest
 
 CACHED_IMAGES = 8_000
+# Patches are wanted several times an iteration, and take eight times their picture's memory.
+CACHED_PATCH_BYTES = 64 << 20
 
 
 class ImageEncoder:
@@ -28,6 +31,8 @@ class ImageEncoder:
         channels = zip(processor.image_mean, processor.image_std, strict=True)
         self._values = [(scaled - np.float32(mean)) / np.float32(deviation) for mean, deviation in channels]
         self._cache: OrderedDict[bytes, PixelInput] = OrderedDict()
+        self._patches: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._patch_bytes = 0
 
     def __call__(self, image: np.ndarray) -> PixelInput:
         """Preprocess one picture.
@@ -49,7 +54,19 @@ class ImageEncoder:
     def _describe(self, image: np.ndarray, digest: bytes) -> PixelInput:
         height, width = self.resized(*image.shape[:2])
         grid = (1, height // self.patch, width // self.patch)
-        return PixelInput(image, grid, digest, grid[1] * grid[2] // self.merge**2, self.patches)
+        remembered = functools.partial(self._remembered, digest)
+        return PixelInput(image, grid, digest, grid[1] * grid[2] // self.merge**2, remembered)
+
+    def _remembered(self, digest: bytes, image: np.ndarray) -> Tensor:
+        """The patches of a picture; those of the last ones are kept."""
+        if digest in self._patches:
+            self._patches.move_to_end(digest)
+            return self._patches[digest]
+        patches = self._patches[digest] = self.patches(image)
+        self._patch_bytes += patches.nbytes
+        while self._patch_bytes > CACHED_PATCH_BYTES:
+            self._patch_bytes -= self._patches.popitem(last=False)[1].nbytes
+        return patches
 
     def patches(self, image: np.ndarray) -> Tensor:
         """float32 (patches, values) of one picture, as the model's processor makes them."""

@@ -97,6 +97,7 @@ class Case:
         folder: the model.
         ends: ids that end a reply.
         updates: optimizer steps in one iteration.
+        groups: prompts in one iteration.
     """
 
     kind: str
@@ -104,6 +105,7 @@ class Case:
     folder: Path
     ends: tuple[int, ...]
     updates: int = 2
+    groups: int = GROUPS
 
 
 @dataclass
@@ -123,7 +125,7 @@ class OurSide:
             help="the benchmark",
             iterations=self.iterations,
             environments=[world(case.kind)],
-            rollout=RolloutConfig(GROUPS, GROUP_SIZE, NEW_TOKENS[case.lengths], max_turns=1),
+            rollout=RolloutConfig(case.groups, GROUP_SIZE, NEW_TOKENS[case.lengths], max_turns=1),
             ppo=PPOConfig(minibatches=case.updates),
             optimizer=OptimizerConfig(learning_rate=LEARNING_RATE, warmup=1, betas=(0.9, 0.999)),
             kl=KLConfig(coefficient=KL, placement="loss", estimator="k3"),
@@ -168,11 +170,11 @@ class OurSide:
         return len(rows) / len(self.episodes)
 
 
-def prompts_of(kind: str, iterations: int) -> list[Prompt]:
+def prompts_of(kind: str, iterations: int, groups: int) -> list[Prompt]:
     """Text and picture of every prompt that our side will play, in the order of iterations and groups."""
     env = world(kind).make()
     prompts: list[Prompt] = []
-    for iteration, group in np.ndindex(iterations, GROUPS):
+    for iteration, group in np.ndindex(iterations, groups):
         messages, _ = env.reset(seed=derive_seed(SEED, TRAINING_STREAM, 0, iteration, group))
         prompts.append(prompt_of(messages))
     env.close()
@@ -207,7 +209,7 @@ def play(case: Case, warmups: int, rounds: int, bf16: bool = False) -> tuple[Our
     from trl_contestant import run_trl
 
     iterations = warmups + rounds
-    prompts = prompts_of(case.kind, iterations)
+    prompts = prompts_of(case.kind, iterations, case.groups)
     ours = OurSide(case, iterations)
     # As our runs do; it spares both sides the collector's walks through torch and transformers.
     gc.collect()
@@ -216,7 +218,7 @@ def play(case: Case, warmups: int, rounds: int, bf16: bool = False) -> tuple[Our
     def between(iteration: int) -> None:
         ours.iterate(iteration)
         shown = [prompt_of(episode.turns[0].messages) for episode in ours.episodes[::GROUP_SIZE]]
-        expected = prompts[iteration * GROUPS : (iteration + 1) * GROUPS]
+        expected = prompts[iteration * case.groups : (iteration + 1) * case.groups]
         assert all(a[0] == b[0] and np.array_equal(a[1], b[1]) for a, b in zip(shown, expected, strict=True))  # pyright: ignore[reportArgumentType]
 
     theirs = run_trl(
@@ -226,7 +228,7 @@ def play(case: Case, warmups: int, rounds: int, bf16: bool = False) -> tuple[Our
         count_digits,
         case.ends,
         group_size=GROUP_SIZE,
-        groups=GROUPS,
+        groups=case.groups,
         new_tokens=NEW_TOKENS[case.lengths],
         updates=case.updates,
         kl=KL,
@@ -237,7 +239,7 @@ def play(case: Case, warmups: int, rounds: int, bf16: bool = False) -> tuple[Our
     return ours, {"ours": ours.rows[warmups:], "TRL": theirs[warmups:]}
 
 
-def matmul_rates(network: QwenNetwork) -> dict[str, float]:
+def matmul_rates(network: QwenNetwork, samples: int) -> dict[str, float]:
     """FLOP per CPU-second of the decoder's matrix products alone, best of 20.
 
     "rollout": with as many rows as are sampled at once. "reference": with a micro-batch of tokens. "update": the same
@@ -247,7 +249,7 @@ def matmul_rates(network: QwenNetwork) -> dict[str, float]:
     weights = [part.detach() for part in (layer.qkv, layer.out, layer.gate, layer.up, layer.down)]
     rates = {}
     for part, tokens in {
-        "rollout": GROUPS * GROUP_SIZE,
+        "rollout": samples,
         "reference": MICROBATCH_TOKENS,
         "update": MICROBATCH_TOKENS,
     }.items():
@@ -305,12 +307,12 @@ def useful_flops(side: OurSide) -> dict[str, float]:
 
 def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
     """Print the comparison; returns the median over rounds of our samples per CPU-second over TRL's."""
-    samples = GROUPS * GROUP_SIZE
+    samples = case.groups * GROUP_SIZE
     tokens = {name: statistics.mean(row["tokens"] for row in both) / samples for name, both in rows.items()}
     print(f"{case.kind}, {case.lengths}: {len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct")
     network = side.loaded.network
     assert isinstance(network, QwenNetwork)
-    rates, flops = matmul_rates(network), useful_flops(side)
+    rates, flops = matmul_rates(network, samples), useful_flops(side)
     for name, both in rows.items():
         rate = [samples / row["all"] for row in both]
         spread = f"{statistics.median(rate):7.0f} samples per CPU-second ({min(rate):.0f} to {max(rate):.0f})"
@@ -357,7 +359,8 @@ def main() -> None:
     """Run the contest and print it."""
     options = parse_arguments(__doc__ or "")
     torch.set_num_threads(1)
-    warmups, rounds = (1, 1) if options.quick else (3, 12)
+    # A quick one plays half the prompts: enough to see that something broke, not to quote.
+    warmups, rounds, groups = (1, 1, GROUPS // 2) if options.quick else (3, 12, GROUPS)
     figures: dict[str, float | None] = {}
     # Without torchvision TRL runs, and the processor of a vision-language model does not.
     missing = [name for name in ("trl", "torchvision") if importlib.util.find_spec(name) is None]
@@ -368,7 +371,7 @@ def main() -> None:
         folder = Path(temporary)
         load_model("tiny-random").save(folder)
         for kind, lengths in (("text", "fixed"), ("text", "ragged"), ("image", "fixed"), ("image", "ragged")):
-            case = Case(kind, lengths, folder, ending_ids(folder, kind, lengths))
+            case = Case(kind, lengths, folder, ending_ids(folder, kind, lengths), groups=groups)
             key = f"end_to_end_vs_trl_{kind}{'_ragged' if lengths == 'ragged' else ''}"
             figures[key] = None
             if found:

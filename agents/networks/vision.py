@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
@@ -71,6 +72,7 @@ def _norm(hidden: Tensor, norm: qwen.Qwen2_5_VLRMSNorm) -> Tensor:
     return rms_norm(hidden, norm.weight, norm.variance_epsilon)
 
 
+@functools.lru_cache(maxsize=256)
 def _rotary(height: int, width: int, merge: int, dim: int) -> tuple[Tensor, Tensor]:
     """Cosines and signed sines (patches, dim) of the 2-D rotary embedding, patches in the order of merged squares."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
