@@ -79,7 +79,7 @@ class ThinkAnswerFormat:
         """See ``ReplyFormat.parse``."""
         problem = self._find_problem(text)
         thought = text.partition(THINK)[2].partition(END_THINK)[0].strip()
-        answer = _last_answer(text)
+        answer = last_answer(text)
         if problem is None and not answer:
             problem = "The answer between <answer> and </answer> was empty."
         return Reply(text, thought, answer, problem is None, problem)
@@ -114,7 +114,7 @@ class AnswerOnlyFormat:
 
     def parse(self, text: str) -> Reply:
         """See ``ReplyFormat.parse``."""
-        stripped, answer, problem = text.strip(), _last_answer(text), None
+        stripped, answer, problem = text.strip(), last_answer(text), None
         if text.count(ANSWER) != 1 or text.count(END_ANSWER) != 1:
             problem = f"The reply must hold {ANSWER} and {END_ANSWER} exactly once."
         elif not (stripped.startswith(ANSWER) and stripped.endswith(END_ANSWER)):
@@ -154,7 +154,8 @@ REPLY_FORMATS: dict[str, ReplyFormat] = {
 }
 
 
-def _last_answer(text: str) -> str:
+def last_answer(text: str) -> str:
+    """Returns what the last ``<answer>`` behind the thought holds; "" where there is none."""
     # Only what follows the last end of a thought can be an answer. A thought that never ends swallows the
     # whole reply: paying for an answer found inside of it would teach a policy to think no thought to its end.
     end = text.rfind(END_THINK)

@@ -58,7 +58,7 @@ class TokenOutputs:
     def entropies(self) -> Tensor:
         """float32 (n,) entropies of the distributions, in nats."""
         if self.whole is not None:
-            return -(self.whole.exp() * self.whole).sum(-1)[self.source]
+            return _entropies(self.whole)[self.source]
         assert self.spread is not None
         return self.spread[self.source]
 
@@ -93,7 +93,7 @@ def run_tokens(
     def figures(hidden: Tensor, tokens: Tensor) -> Tensor:
         distributions = head(hidden)
         chosen = distributions.gather(-1, tokens[:, None])[:, 0]
-        return torch.stack([chosen, -(distributions.exp() * distributions).sum(-1)], -1)
+        return torch.stack([chosen, _entropies(distributions)], -1)
 
     if len(tokens) * network.vocabulary_size > LOGIT_LIMIT:
         both = in_chunks(figures, chunk_length(network.vocabulary_size), hidden, tokens)
@@ -101,6 +101,10 @@ def run_tokens(
     distributions = head(hidden)
     logprobs = distributions.gather(-1, tokens[:, None])[:, 0]
     return TokenOutputs(source, logprobs[source], hidden, head, distributions)
+
+
+def _entropies(distributions: Tensor) -> Tensor:
+    return -(distributions.exp() * distributions).sum(-1)
 
 
 def predicting_states(network: Network, packed: PackedRows, features: dict[bytes, Tensor] | None = None) -> Tensor:

@@ -12,6 +12,7 @@ from PIL import Image
 from lmmr1.envs.chat_spec import ChatSpec
 from lmmr1.envs.errors import MissingExtraError, UserError
 from lmmr1.envs.messages import Message, Part
+from lmmr1.envs.options import only_option
 
 from .config import read_config
 from .dataset import POSITIONS, Dataset, open_dataset
@@ -56,10 +57,7 @@ class Asking:
     def _choose(self, seed: int | None, rng: np.random.Generator, options: Mapping[str, Any] | None) -> int:
         if not options:
             return self.dataset.position(int(rng.integers(POSITIONS)) if seed is None else seed)
-        unknown = sorted(set(options) - {"row"})
-        if unknown:
-            raise UserError(f'reset(options=...): unknown option {unknown[0]!r}; with a dataset the only one is "row"')
-        row = options["row"]
+        row = only_option(options, "row", "with a dataset ")
         if isinstance(row, bool) or not isinstance(row, (int, np.integer)):
             most = len(self.dataset) - 1
             raise UserError(f'reset(options=...): "row" is {row!r}; give a whole number from 0 to {most}')

@@ -11,6 +11,7 @@ import numpy as np
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Part, image_part, text_part
+from lmmr1.envs.options import only_option
 from lmmr1.envs.reasoning.mixture import Families, Level, Mixture, check_split, mix_families, mix_levels
 
 from .asking import IMAGE_PROMPT, order_options, write_options, write_under
@@ -217,12 +218,7 @@ def read_problem(options: Mapping[str, Any] | None) -> object | None:
     Raises:
         UserError: There is another option.
     """
-    if not options:
-        return None
-    unknown = sorted(set(options) - {"problem"})
-    if unknown:
-        raise UserError(f'reset(options=...): unknown option {unknown[0]!r}; the only one is "problem"')
-    return options["problem"]
+    return only_option(options, "problem") if options else None
 
 
 def describe(observation: Mapping[str, Any], info: Mapping[str, Any]) -> list[Part]:

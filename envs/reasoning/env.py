@@ -14,11 +14,12 @@ from lmmr1.envs.datasets.asking import open_for
 from lmmr1.envs.datasets.rows import Row
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Solution
+from lmmr1.envs.options import only_option
 from lmmr1.envs.rewards.accuracy import Verdict, grade
 from lmmr1.envs.spaces import Utterance
 
 from .mixture import Families, Level
-from .problems import GROUPS, Problem, ProblemSource, sample_problem
+from .problems import GROUPS, Problem, ProblemSource
 from .reasoning_gym import MAX_QUESTION_LENGTH as MAX_FOREIGN_LENGTH
 from .reasoning_gym import PREFIX, grade_foreign
 
@@ -191,17 +192,6 @@ def check_render_mode(render_mode: str | None, known: Sequence[str]) -> str | No
     return render_mode
 
 
-def choose_problem(
-    options: dict[str, Any] | None, rng: np.random.Generator, families: Sequence[str], level: int, split: str
-) -> Problem:
-    """Returns the problem among the options of ``reset`` or, where there are none, draws one (see `sample_problem`).
-
-    Raises:
-        UserError: There is another option, or the value is not a `Problem`.
-    """
-    return given_problem(options) or sample_problem(rng, families, level, split)
-
-
 def given_problem(options: dict[str, Any] | None) -> Problem | None:
     """Returns the problem among the options of ``reset``, None where there are none.
 
@@ -210,10 +200,7 @@ def given_problem(options: dict[str, Any] | None) -> Problem | None:
     """
     if not options:
         return None
-    unknown = sorted(set(options) - {"problem"})
-    if unknown:
-        raise UserError(f'reset(options=...): unknown option {unknown[0]!r}; the only one is "problem"')
-    problem = options["problem"]
+    problem = only_option(options, "problem")
     if not isinstance(problem, Problem):
         raise UserError(f'reset(options=...): "problem" is a {type(problem).__name__}; give a Problem')
     return problem

@@ -19,10 +19,11 @@ from enum import Enum
 from typing import Literal
 
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.reply import ANSWER, END_THINK, last_answer
 from lmmr1.envs.rewards.symbolic import close_grader, compare_symbolically, set_workers
 
 from .answers.choices import match_choices, match_letter, match_letters
-from .answers.cleaning import MAX_LENGTH, clean_answer, restore_latex, unbox, unwrap
+from .answers.cleaning import MAX_LENGTH, clean_answer, restore_latex, unbox
 from .answers.comparison import GoldReading, decide
 from .answers.reading import read_number
 from .answers.ring import TooLargeError
@@ -162,8 +163,13 @@ def judge(gold: str, answer: str, *, choices: Sequence[str] | None = None, toler
         UserError: symbolic comparison is needed, and math-verify is not installed.
     """
     began = time.perf_counter()
-    verdict, path = _judge(unbox(gold).strip(), unbox(unwrap(answer)).strip(), choices, tolerance)
+    verdict, path = _judge(unbox(gold).strip(), unbox(_spoken(answer)).strip(), choices, tolerance)
     return Judgement(verdict, path, time.perf_counter() - began)
+
+
+def _spoken(reply: str) -> str:
+    """The answer of a reply: what its last ``<answer>`` holds, else what follows its thought; else all of it."""
+    return last_answer(reply) if ANSWER in reply else reply.rpartition(END_THINK)[2]
 
 
 def _judge(gold: str, answer: str, choices: Sequence[str] | None, tolerance: float) -> tuple[Verdict, Path]:

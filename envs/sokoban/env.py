@@ -13,6 +13,7 @@ from gymnasium.spaces import Box, Discrete
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Solution
+from lmmr1.envs.options import only_option
 
 from .generate import check_generation, generate
 from .levels import Level, parse_level, parse_levels
@@ -308,10 +309,7 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
 
     def _choose_level(self, options: dict[str, Any] | None) -> Level:
         if options:
-            unknown = sorted(set(options) - {"level"})
-            if unknown:
-                raise UserError(f'reset(options=...): unknown option {unknown[0]!r}; the only one is "level"')
-            level = options["level"]
+            level = only_option(options, "level")
             if not isinstance(level, (Level, str)):
                 raise UserError(f'reset(options=...): "level" is a {type(level).__name__}; give a Level or XSB text')
             level = _playable(parse_level(level) if isinstance(level, str) else level)

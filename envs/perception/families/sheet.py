@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from lmmr1.envs.diagrams.canvas import Colour, Point
@@ -63,12 +62,3 @@ def draw_shape(scene: Scene, kind: str, centre: Point, radius: float, colour: st
 def join(items: list[str]) -> str:
     """Writes ``a, b and c``."""
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
-
-
-def nice_top(most: float, lines: int) -> int:
-    """Returns the step of an axis from 0 whose ``lines`` lines reach past ``most``: 1, 2 or 5 times a power of ten."""
-    step = 1
-    while step * lines < most:
-        tens = 10 ** int(math.log10(step))
-        step = {1: 2, 2: 5, 5: 10}[step // tens] * tens
-    return step

@@ -52,14 +52,6 @@ LEAD_IN = re.compile(
 )
 
 
-def unwrap(text: str) -> str:
-    """The answer of a whole reply: what the last ``<answer>`` holds, else what follows the thought; else all of it."""
-    start = text.rfind("<answer>")
-    if start >= 0:
-        return text[start + len("<answer>") :].split("</answer>", 1)[0]
-    return text.rsplit("</think>", 1)[-1]
-
-
 def unbox(text: str) -> str:
     r"""What stands in the last ``\boxed{}`` (or ``\fbox{}``), the innermost of boxes in boxes; else the text itself.
 
