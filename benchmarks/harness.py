@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import math
 import os
 import statistics
 import time
@@ -31,6 +30,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from contest import finish, parse_arguments
+from matmul_floor import matmul_rates, useful_flops
 
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
@@ -40,7 +40,6 @@ from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import TRAINING_STREAM, derive_seed
 from lmmr1.envs.messages import Message, message_images
 from lmmr1.envs.registry import EnvironmentConfig
-from lmmr1.training.batching import MICROBATCH_TOKENS, turn_images
 from lmmr1.training.collection.collect import Collected
 from lmmr1.training.config import KLConfig, OptimizerConfig, PPOConfig, RolloutConfig, RunConfig, StageConfig
 from lmmr1.training.stages import PPOStage
@@ -49,6 +48,8 @@ SEED, GROUPS, GROUP_SIZE, KL, LEARNING_RATE = 0, 32, 8, 1e-3, 6e-5
 NEW_TOKENS = {"fixed": 32, "ragged": 36}
 # The share of sampled ids that end a reply: its mean length is then (1 - (1 - share)^36) / share = 18.
 ENDING_SHARE = 0.045
+# On a CPU more is slower, since activations leave the cache, and less is too, since every operation has its price.
+MICROBATCH_TOKENS = 2304
 SHAPES = ["triangle_perimeter", "isosceles_perimeter", "rectangle_perimeter", "triangle_angle"]
 PARTS = ("rollout", "reference", "old", "update")
 Seconds = dict[str, float]
@@ -127,7 +128,14 @@ class OurSide:
             environments=[world(case.kind)],
             rollout=RolloutConfig(case.groups, GROUP_SIZE, NEW_TOKENS[case.lengths], max_turns=1),
             ppo=PPOConfig(minibatches=case.updates),
-            optimizer=OptimizerConfig(learning_rate=LEARNING_RATE, warmup=1, betas=(0.9, 0.999)),
+            # Which minibatch a row falls into is free; whole groups show each prompt and picture to one of them only.
+            optimizer=OptimizerConfig(
+                learning_rate=LEARNING_RATE,
+                warmup=1,
+                betas=(0.9, 0.999),
+                minibatch_unit="group",
+                microbatch_tokens=MICROBATCH_TOKENS,
+            ),
             kl=KLConfig(coefficient=KL, placement="loss", estimator="k3"),
         )
         recipe = RunConfig(name="harness", help="the benchmark", seed=SEED, stages={"learn": stage})
@@ -239,72 +247,6 @@ def play(case: Case, warmups: int, rounds: int, bf16: bool = False) -> tuple[Our
     return ours, {"ours": ours.rows[warmups:], "TRL": theirs[warmups:]}
 
 
-def matmul_rates(network: QwenNetwork, samples: int) -> dict[str, float]:
-    """FLOP per CPU-second of the decoder's matrix products alone, best of 20.
-
-    "rollout": with as many rows as are sampled at once. "reference": with a micro-batch of tokens. "update": the same
-    with the two products of the backward pass.
-    """
-    layer = network.weights().layers[0]
-    weights = [part.detach() for part in (layer.qkv, layer.out, layer.gate, layer.up, layer.down)]
-    rates = {}
-    for part, tokens in {
-        "rollout": samples,
-        "reference": MICROBATCH_TOKENS,
-        "update": MICROBATCH_TOKENS,
-    }.items():
-        pairs = [
-            (torch.randn(tokens, weight.shape[1]), torch.randn(tokens, weight.shape[0]), weight) for weight in weights
-        ]
-        best = math.inf
-        for _ in range(20):
-            began = time.process_time()
-            for inputs, outputs, weight in pairs:
-                torch.mm(inputs, weight.t())
-                if part == "update":
-                    torch.mm(outputs, weight)
-                    torch.mm(outputs.t(), inputs)
-            best = min(best, time.process_time() - began)
-        products = 3 if part == "update" else 1
-        rates[part] = products * sum(2 * tokens * weight.numel() for weight in weights) / best
-    return rates
-
-
-def useful_flops(side: OurSide) -> dict[str, float]:
-    """What an iteration has to multiply: every token of every row once forward, and twice more backward.
-
-    A rollout runs each different prompt once. Attention counts half of the square, the head the predicted tokens only,
-    the vision tower each different picture once a pass.
-    """
-    network = side.loaded.network
-    assert isinstance(network, QwenNetwork)
-    weights = network.weights()
-    layers = len(weights.layers)
-    layer = weights.layers[0]
-    a_token = 2.0 * layers * sum(w.numel() for w in (layer.qkv, layer.out, layer.gate, layer.up, layer.down))
-    head = 2.0 * weights.head.numel()
-    pictures = {p.digest: p for e in side.episodes for p in turn_images(e.turns[0], side.stage.policy)}
-    vision = 0.0
-    if pictures:
-        tower = network.model.model.visual
-        patches = sum(picture.grid[1] * picture.grid[2] for picture in pictures.values())
-        vision = (
-            2.0 * patches * sum(p.numel() for n, p in tower.named_parameters() if p.dim() > 1 and "merger" not in n)
-        )
-        vision += (
-            2.0 * patches / 4 * sum(p.numel() for n, p in tower.named_parameters() if p.dim() > 1 and "merger" in n)
-        )
-    forward = rollout = vision
-    for number, episode in enumerate(side.episodes):
-        prompt, reply = len(episode.turns[0].prompt_ids), len(episode.turns[0].reply_ids)
-        attention = 2.0 * layers * network.hidden_size
-        forward += (prompt + reply) * a_token + reply * head + attention * (prompt + reply) ** 2
-        rollout += reply * (a_token + head) + attention * ((prompt + reply) ** 2 - prompt**2)
-        if number % GROUP_SIZE == 0:
-            rollout += prompt * a_token + attention * prompt**2
-    return {"rollout": rollout, "reference": forward, "update": 3 * forward}
-
-
 def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
     """Print the comparison; returns the median over rounds of our samples per CPU-second over TRL's."""
     samples = case.groups * GROUP_SIZE
@@ -312,7 +254,8 @@ def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
     print(f"{case.kind}, {case.lengths}: {len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct")
     network = side.loaded.network
     assert isinstance(network, QwenNetwork)
-    rates, flops = matmul_rates(network, samples), useful_flops(side)
+    rates = matmul_rates(network, samples, MICROBATCH_TOKENS)
+    flops = useful_flops(side.episodes, side.stage.policy)
     for name, both in rows.items():
         rate = [samples / row["all"] for row in both]
         spread = f"{statistics.median(rate):7.0f} samples per CPU-second ({min(rate):.0f} to {max(rate):.0f})"

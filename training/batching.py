@@ -18,9 +18,6 @@ from lmmr1.agents.episode import Episode, Turn
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
 
-# Tokens that one forward and backward pass holds. On a CPU more is slower: the activations leave the cache.
-MICROBATCH_TOKENS = 3584
-
 
 @dataclass(frozen=True)
 class TokenSequence:
@@ -180,12 +177,33 @@ def answer_tokens(turn: Turn, policy: PolicyAgent) -> np.ndarray:
     return (starts >= opened + len("<answer>")) & (ends <= closed)
 
 
-def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int | None = None) -> list[list[int]]:
-    """Split `rows` into lists of at most `limit` (MICROBATCH_TOKENS) tokens each, a beginning that is shared once.
+def cut_minibatches(batch: TokenBatch, count: int, rng: np.random.Generator, whole_groups: bool) -> list[list[int]]:
+    """The rows in random order, cut into at most `count` parts of about as many copies each.
 
-    Rows that begin alike stay together, since they can share that beginning; beside them stand rows of like length.
+    Args:
+        batch: whose rows they are.
+        count: how many parts there shall be.
+        rng: of the order.
+        whole_groups: whether rows of a group stay together; a row that occurs in several groups goes with the first.
     """
-    limit = MICROBATCH_TOKENS if limit is None else limit
+    units: dict[int, list[int]] = {}
+    for row, starts in enumerate(batch.copies):
+        unit = int(batch.groups[batch.episodes[starts[0]]]) if whole_groups else row
+        units.setdefault(unit, []).append(row)
+    rows = list(units.values())
+    order = rng.permutation(len(rows))
+    counts = np.array([sum(len(batch.copies[row]) for row in rows[unit]) for unit in order])
+    middles = np.cumsum(counts) - counts / 2
+    parts = (middles * count / counts.sum()).astype(int)
+    return [[row for unit in order[parts == part] for row in rows[unit]] for part in np.unique(parts)]
+
+
+def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int) -> list[list[int]]:
+    """Split `rows` into lists of at most `limit` tokens each, a beginning that is shared once.
+
+    Rows that begin alike stay together where the budget allows it, since they can share that beginning; beside them
+    stand rows of like length.
+    """
     groups: dict[tuple[bytes, ...], list[int]] = {}
     for row in rows:
         groups.setdefault(batch.sequences[row].beginning(), []).append(row)
@@ -196,6 +214,8 @@ def microbatches(batch: TokenBatch, rows: Sequence[int], limit: int | None = Non
     for group in ordered:
         split = batch.sequences[group[0]].split
         known = False  # whether the last chunk holds the group's beginning
+        if room < sum(lengths[row] - split for row in group) + split <= limit:
+            room = 0
         for row in sorted(group):
             tokens = lengths[row] - split * known
             if chunks and tokens <= room:

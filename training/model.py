@@ -104,7 +104,10 @@ def run_tokens(
 
 
 def _entropies(distributions: Tensor) -> Tensor:
-    return -(distributions.exp() * distributions).sum(-1)
+    probabilities = distributions.exp()
+    # Where nothing learns from them, a pass over memory less.
+    weighted = probabilities * distributions if torch.is_grad_enabled() else probabilities.mul_(distributions)
+    return -weighted.sum(-1)
 
 
 def predicting_states(network: Network, packed: PackedRows, features: dict[bytes, Tensor] | None = None) -> Tensor:

@@ -14,7 +14,7 @@ from lmmr1.agents.episode import Episode
 from lmmr1.agents.networks.base import Network
 from lmmr1.agents.policy import PolicyAgent
 
-from .batching import PackedRows, TokenBatch, make_batch, microbatches, pack_rows
+from .batching import PackedRows, TokenBatch, cut_minibatches, make_batch, microbatches, pack_rows
 from .config import StageConfig
 from .config.ppo import CRITIC_ESTIMATORS
 from .model import Critic, TokenOutputs, reference_network, run_tokens
@@ -164,7 +164,7 @@ class PPOTrainer:
         return engine.features if isinstance(engine, EmbeddedEngine) and engine.keep_features else None
 
     def _packs(self, batch: TokenBatch, rows: Sequence[int]) -> Iterator[PackedRows]:
-        for part in microbatches(batch, rows):
+        for part in microbatches(batch, rows, self.config.optimizer.microbatch_tokens):
             yield pack_rows(batch, part, self.policy.loaded.pad_id)
 
     def _run(self, network: Network, packed: PackedRows) -> TokenOutputs:
@@ -207,13 +207,9 @@ class PPOTrainer:
         return values
 
     def _minibatches(self, batch: TokenBatch, iteration: int, epoch: int) -> list[list[int]]:
-        """The rows in random order, cut so that each part has about as many copies as the others."""
         rng = np.random.default_rng(np.random.SeedSequence((*self.entropy, iteration, epoch)))
-        order = rng.permutation(len(batch.sequences))
-        counts = np.array([len(batch.copies[row]) for row in order])
-        middles = np.cumsum(counts) - counts / 2
-        parts = (middles * self.config.ppo.minibatches / counts.sum()).astype(int)
-        return [order[parts == part].tolist() for part in np.unique(parts)]
+        whole_groups = self.config.optimizer.minibatch_unit == "group"
+        return cut_minibatches(batch, self.config.ppo.minibatches, rng, whole_groups)
 
     def _step(self, batch: TokenBatch, rows: list[int], data: Targets) -> Metrics:
         """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch."""

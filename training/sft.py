@@ -34,7 +34,7 @@ class SFTTrainer:
             group["lr"] = rate
         self.optimizer.zero_grad()
         summed = 0.0
-        for rows in microbatches(batch, range(len(batch.sequences))):
+        for rows in microbatches(batch, range(len(batch.sequences)), config.microbatch_tokens):
             packed = pack_rows(batch, rows, loaded.pad_id)
             outputs = run_tokens(loaded.network, self.policy.sampler, packed, 1.0)
             loss = -(outputs.logprobs * weights[packed.places]).sum() / total

@@ -42,7 +42,8 @@ class PixelInput:
 
 def image_digest(image: np.ndarray) -> bytes:
     """A key that two pictures share only if shape and every byte are the same."""
-    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16)
+    # Processors have instructions for SHA-256: a third of BLAKE2's time, and every picture of a rollout passes here.
+    digest = hashlib.sha256(np.ascontiguousarray(image).data)
     digest.update(str(image.shape).encode())
     return digest.digest()
 

@@ -83,16 +83,37 @@ def _attend(network: QwenNetwork, parts: _Parts, shape: BranchShape, apart: bool
     """
     if shape.spread is not None:
         query, key, value = parts
-        parts = query[shape.spread], key[shape.spread], value[shape.spread]
+        parts = _picked(query, shape.spread), _picked(key, shape.spread), _picked(value, shape.spread)
     middle = shape.beginnings[0] * shape.beginnings[1]
     whole = [part[:middle].unflatten(0, shape.beginnings) for part in parts]
     calls = [_Call.run(whole, None, network.grouped, apart)]
     if shape.endings[1]:
         query, *rest = (part[middle:].unflatten(0, shape.endings) for part in parts)
-        spread = [torch.cat([beginning[shape.owners], own], 1) for beginning, own in zip(whole[1:], rest, strict=True)]
+        spread = [
+            torch.cat([_picked(beginning, shape.owners), own], 1)
+            for beginning, own in zip(whole[1:], rest, strict=True)
+        ]
         calls.append(_Call.run([query, *spread], shape.visible, network.grouped, apart))
     mixed = torch.cat([call.mixed.detach() if apart else call.mixed for call in calls])
-    return (mixed if shape.tokens is None else mixed[shape.tokens]), calls
+    return (mixed if shape.tokens is None else _picked(mixed, shape.tokens)), calls
+
+
+def _picked(tensor: Tensor, indices: Tensor) -> Tensor:
+    """`tensor[indices]`, row by row: several times faster on a CPU than indexing."""
+    return tensor.index_select(0, indices)
+
+
+def add_up(sums: Tensor, parts: Tensor, runs: tuple[tuple[int, int, int], ...]) -> None:
+    """Add to each beginning what its endings have, see `BranchShape.runs`.
+
+    Deterministic, and several times faster than `index_add_` is then.
+    """
+    sizes = {stop - first for _, first, stop in runs}
+    if len(sizes) == 1 and [owner for owner, *_ in runs] == list(range(len(sums))):
+        sums += parts.unflatten(0, (len(runs), -1)).sum(1)
+        return
+    for owner, first, stop in runs:
+        sums[owner] += parts[first:stop].sum(0)
 
 
 @dataclass(frozen=True)
@@ -140,15 +161,13 @@ class _BranchAttention(torch.autograd.Function):
         if shape.endings[1]:
             query, *spread = ctx.calls[1].gradients(grad[middle:])
             for part, both in zip(beginnings[1:], spread, strict=True):
-                # Deterministic, and several times faster than `index_add_` is then.
-                for owner, first, stop in shape.runs:
-                    part[owner] += both[first:stop, : shape.beginnings[1]].sum(0)
+                add_up(part, both[:, : shape.beginnings[1]], shape.runs)
             endings = (query, *(both[:, shape.beginnings[1] :] for both in spread))
         query, key, value = (
             part.flatten(0, 1) if own is None else torch.cat([part.flatten(0, 1), own.flatten(0, 1)])
             for part, own in zip(beginnings, endings or (None,) * 3, strict=True)
         )
         if shape.tokens is not None:
-            query, key, value = (part[shape.tokens] for part in (query, key, value))
+            query, key, value = (_picked(part, shape.tokens) for part in (query, key, value))
         turned = rotate_back(torch.cat([query, key], 1), cosine, sine)
         return torch.cat([turned, value], 1).flatten(1), None, None, None, None

@@ -148,22 +148,36 @@ def run_branches(
         assert shape.spread is not None
         ids, positions, wanted = ids[shape.tokens], positions[:, shape.tokens], shape.spread[wanted]
     images = [image for part in parts for image in network.row_features(part, known)]
-    hidden = network.embed(None, ids, images)[None]
+    hidden = network.embed(None, ids, images)
     cosine, sine = (part[:, None] for part in network.rotary(positions))
-    for layer in network.decoder.layers:
+    # What the last layer makes of other tokens nobody reads. Rows read the end of a beginning that they share together.
+    read, copies = wanted.unique(return_inverse=True)
+    for number, layer in enumerate(network.decoder.layers, 1):
+        inputs = (network, layer, hidden, cosine, sine, shape, read if number == len(network.decoder.layers) else None)
         if network.checkpointing and torch.is_grad_enabled():
-            inputs = (network, layer, hidden, cosine, sine, shape)
             hidden = checkpoint(_run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
         else:
-            hidden = _run_layer(network, layer, hidden, cosine, sine, shape)
-    return network.norm(hidden.squeeze(0)[wanted], network.decoder.norm.weight)
+            hidden = _run_layer(*inputs)
+    return network.norm(hidden, network.decoder.norm.weight).index_select(0, copies)
 
 
 def _run_layer(
-    network: QwenNetwork, layer: nn.Module, hidden: Tensor, cosine: Tensor, sine: Tensor, shape: BranchShape
+    network: QwenNetwork,
+    layer: nn.Module,
+    hidden: Tensor,
+    cosine: Tensor,
+    sine: Tensor,
+    shape: BranchShape,
+    read: Tensor | None,
 ) -> Tensor:
-    """One decoder layer; only attention knows of beginnings and endings."""
+    """One decoder layer; only attention knows of beginnings and endings.
+
+    Returns:
+        (tokens, hidden), or (n, hidden) of the tokens at `read` (n,) where that is given.
+    """
     weights = network.layer_weights(layer)
-    joined = network.project(weights, hidden).squeeze(0)
+    joined = network.project(weights, hidden)
     mixed = attend_branches(network, joined, cosine, sine, shape)
-    return network.after_attention(weights, hidden, mixed.unsqueeze(0))
+    if read is not None:
+        hidden, mixed = hidden.index_select(0, read), mixed.index_select(0, read)
+    return network.after_attention(weights, hidden, mixed)

@@ -222,8 +222,8 @@ class QwenNetwork:
 
         Args:
             layer: its weights.
-            hidden: (rows, length, hidden), what went into it.
-            mixed: (rows, length, heads * dim), what attention made of it.
+            hidden: (..., hidden), what went into it.
+            mixed: (..., heads * dim), what attention made of it.
         """
         hidden = hidden + F.linear(mixed, layer.out)
         inner = self.norm(hidden, layer.norm_mlp)

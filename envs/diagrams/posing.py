@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -193,23 +192,42 @@ class Course:
         return name, self.levels.things[0] if len(self.levels.things) == 1 else self.levels.choose(rng)
 
 
-def draw_through(rng: np.random.Generator, cached: Callable[[str], tuple[Posed, str]]) -> Posed:
+# The state of a PCG64 generator: state, increment, whether half of a draw is left over, and which.
+GeneratorState: TypeAlias = tuple[int, int, int, int]
+
+
+def draw_through(rng: np.random.Generator, cached: Callable[[GeneratorState], tuple[Posed, GeneratorState]]) -> Posed:
     """Draws through a cache: the environments of a group start alike, and a question is drawn once for all of them.
 
     Args:
         rng: Source of randomness; it is left as if the question had been drawn with it.
         cached: ``state of the generator -> (question, state after it)``, such as a cached call of `replay`.
     """
-    posed, after = cached(json.dumps(rng.bit_generator.state))
-    rng.bit_generator.state = json.loads(after)
+    posed, after = cached(_read_state(rng))
+    _write_state(rng, after)
     return posed
 
 
-def replay(state: str, draw: Callable[[np.random.Generator], Posed]) -> tuple[Posed, str]:
+def replay(state: GeneratorState, draw: Callable[[np.random.Generator], Posed]) -> tuple[Posed, GeneratorState]:
     """Draws with a generator in a given state; returns the question and the state after it."""
-    generator = np.random.Generator(np.random.PCG64())
-    generator.bit_generator.state = json.loads(state)
-    return draw(generator), json.dumps(generator.bit_generator.state)
+    generator = np.random.Generator(np.random.PCG64(0))
+    _write_state(generator, state)
+    return draw(generator), _read_state(generator)
+
+
+def _read_state(rng: np.random.Generator) -> GeneratorState:
+    state = rng.bit_generator.state
+    return (state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"])
+
+
+def _write_state(rng: np.random.Generator, values: GeneratorState) -> None:
+    state, increment, has_half, half = values
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": state, "inc": increment},
+        "has_uint32": has_half,
+        "uinteger": half,
+    }
 
 
 def read_problem(options: Mapping[str, Any] | None) -> object | None:

@@ -12,6 +12,7 @@ from lmmr1.envs.diagrams.lots import Lots
 from lmmr1.envs.diagrams.posing import (
     MIN_FIGURE_SIZE,
     Course,
+    GeneratorState,
     Look,
     Posed,
     compose,
@@ -140,5 +141,5 @@ class GeometryCourse:
 
 
 @functools.lru_cache(maxsize=64)
-def _draw(course: GeometryCourse, state: str) -> tuple[Posed, str]:
+def _draw(course: GeometryCourse, state: GeneratorState) -> tuple[Posed, GeneratorState]:
     return replay(state, course.draw_next)

@@ -14,6 +14,7 @@ from lmmr1.envs.diagrams.posing import (
     MAX_QUESTION_LENGTH,
     MIN_FIGURE_SIZE,
     Course,
+    GeneratorState,
     Look,
     Posed,
     describe,
@@ -176,7 +177,7 @@ class PerceptionEnv(gym.Env[Observation, str]):
 
 
 @functools.lru_cache(maxsize=64)
-def _draw(course: Course, state: str) -> tuple[Posed, str]:
+def _draw(course: Course, state: GeneratorState) -> tuple[Posed, GeneratorState]:
     def draw(rng: np.random.Generator) -> Posed:
         name, level = course.choose(rng)
         return draw_posed(rng, PERCEPTION[name], level, course.split, course.look)

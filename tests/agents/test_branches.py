@@ -11,6 +11,7 @@ import torch
 from lmmr1.agents.models import load_model
 from lmmr1.agents.networks import branches
 from lmmr1.agents.networks.base import PixelInput, Rows
+from lmmr1.agents.networks.branch_attention import add_up
 from lmmr1.agents.networks.branches import BranchedRows, run_branches
 from lmmr1.agents.networks.qwen import QwenNetwork
 
@@ -88,3 +89,15 @@ def test_replies_of_one_token_are_all_beginning() -> None:
     tree = BranchedRows.pack(network, rows, [9, 9])
     hidden = run_branches(network, tree, tree.places(torch.tensor([0, 1]), torch.tensor([8, 8])))
     assert torch.allclose(hidden, network.hidden(rows)[:, 8], atol=1e-6)
+
+
+@pytest.mark.parametrize("runs", [((0, 0, 2), (1, 2, 4), (2, 4, 6)), ((0, 0, 1), (1, 1, 4), (2, 4, 6))])
+def test_gradients_of_endings_are_added_to_their_beginnings(runs: tuple[tuple[int, int, int], ...]) -> None:
+    parts = torch.randn(6, 4, 2, 3, generator=torch.Generator().manual_seed(0))
+    sums = torch.ones(3, 4, 2, 3)
+    add_up(sums, parts, runs)
+    for owner, first, stop in runs:
+        expected = torch.ones(4, 2, 3)
+        for row in range(first, stop):
+            expected += parts[row]
+        torch.testing.assert_close(sums[owner], expected)

@@ -139,13 +139,12 @@ def test_it_learns(changes: dict[str, Any], turns: int) -> None:
     ],
     ids=lambda ppo: ppo.estimator,
 )
-def test_losses_do_not_depend_on_the_micro_batches(ppo: PPOConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_do_not_depend_on_the_micro_batches(ppo: PPOConfig) -> None:
     results = []
     for limit in (100_000, 60):
-        monkeypatch.setattr(batching, "MICROBATCH_TOKENS", limit)
         loaded = random_tiny(2)
         policy = PolicyAgent(loaded, Sampling(6))
-        optimizer = OptimizerConfig(learning_rate=1e-3, warmup=1)
+        optimizer = OptimizerConfig(learning_rate=1e-3, warmup=1, microbatch_tokens=limit)
         config = stage(ppo=ppo, optimizer=optimizer, kl=KLConfig(coefficient=0.1))
         trainer = PPOTrainer(policy, config, (0,))
         metrics = trainer.learn(collect(policy, 2, 0), 0)

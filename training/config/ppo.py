@@ -205,7 +205,7 @@ class CorrectionConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW and its learning rate."""
+    """AdamW, its learning rate, and what one of its steps sees."""
 
     learning_rate: float = 6e-5
     """Peak learning rate of the policy."""
@@ -221,14 +221,20 @@ class OptimizerConfig:
     """AdamW's decay rates of the first and second moment."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
+    minibatch_unit: Literal["row", "group"] = "row"
+    """A step sees rows of any groups, or whole groups: shared prompts and images are then run in one step only."""
+    microbatch_tokens: int = 3584
+    """Tokens of one forward and backward pass; a step adds up several. Fewer take less memory, more keep a GPU busy."""
 
     def __post_init__(self) -> None:
         one_of("schedule", self.schedule, ("constant", "linear", "cosine"))
+        one_of("minibatch_unit", self.minibatch_unit, ("row", "group"))
         for key in ("learning_rate", "max_grad_norm"):
             positive(key, vars(self)[key])
         fraction("final_fraction", self.final_fraction)
         for key in ("warmup", "weight_decay"):
             at_least(key, vars(self)[key], 0)
+        at_least("microbatch_tokens", self.microbatch_tokens, 1)
         decay_rates("betas", self.betas)
         require(
             self.schedule != "constant" or self.final_fraction == 1,

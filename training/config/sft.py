@@ -106,9 +106,11 @@ class SFTConfig:
     """AdamW's decay rates of the first and second moment."""
     answer_weight: float = 1.0
     """Weight of the answer's tokens in the loss; the other reply tokens weigh 1."""
+    microbatch_tokens: int = 3584
+    """Tokens of one forward and backward pass; a step adds up several."""
 
     def __post_init__(self) -> None:
-        for key in ("steps", "batch_size"):
+        for key in ("steps", "batch_size", "microbatch_tokens"):
             at_least(key, vars(self)[key], 1)
         for key in ("learning_rate", "answer_weight"):
             positive(key, vars(self)[key])
