@@ -12,9 +12,9 @@ import pytest
 from lmmr1.envs.errors import MissingExtraError, UserError
 from lmmr1.envs.sokoban.env import SokobanEnv
 from lmmr1.envs.sokoban.levels import parse_level
-from lmmr1.envs.sokoban.render import load_tiles, render
+from lmmr1.envs.sokoban.pictures.tiles import load_tiles, render
 from lmmr1.envs.sokoban.rules import MOVES, RewardTerms
-from lmmr1.envs.sokoban.solver import moves_to_go
+from lmmr1.envs.sokoban.solving import moves_to_go
 
 CORRIDOR = "#######\n#@ $ .#\n#######"
 DEAD_END = "######\n#    #\n# @$ #\n#.   #\n######"  # Right puts the box at a wall for good

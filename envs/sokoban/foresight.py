@@ -1,0 +1,94 @@
+"""What the solver adds to an episode: the terms of the reward that look ahead, lost positions, best actions, regret."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .levels.level import Level
+from .rules import LOST_MOVES, SOLVED, WALKED, RewardTerms
+from .solving.room import DEAD, Solver, solver_for
+
+
+class Foresight:
+    """Follows one environment.
+
+    Attributes:
+        dead: Whether the present position provably has no solution.
+
+    Args:
+        terms: What a step pays.
+        end_when_dead: Whether a position without a solution ends the episode.
+        show_optimal_moves: Whether infos hold the best actions.
+        show_regret: Whether infos hold the optimum and the regret.
+        prefix: What stands before the name of a move in that of an action.
+    """
+
+    def __init__(
+        self, terms: RewardTerms, end_when_dead: bool, show_optimal_moves: bool, show_regret: bool, prefix: str
+    ) -> None:
+        self.asked = terms.needs_solver or end_when_dead or show_optimal_moves or show_regret
+        self.dead = False
+        self._terms, self._end_when_dead, self._prefix = terms, end_when_dead, prefix
+        self._show_optimal_moves, self._show_regret = show_optimal_moves, show_regret
+        self._room: Level | None = None
+        self._solver: Solver | None = None
+        self._to_go: int | None = None
+        self._optimal, self._potential = -1, 0.0
+
+    def start(self, level: Level) -> None:
+        """Begins an episode."""
+        self._room, self._solver = level, None
+        self.dead, self._to_go, self._optimal = False, None, -1
+        if not self.asked:
+            return
+        self._to_go = self.solver.distance(level.player, level.boxes)
+        self.dead = self._to_go == DEAD
+        if self._to_go is not None and not self.dead:
+            self._optimal = self._to_go
+        self._potential = self._potential_of(level.player, level.boxes, False)
+
+    @property
+    def solver(self) -> Solver:
+        """The solver of the present room, kept for the episode: with many environments the shared memory is too short."""
+        if self._solver is None:
+            assert self._room is not None, "an episode was started"
+            self._solver = solver_for(self._room)
+        return self._solver
+
+    def follow(self, kind: int, player: int, boxes: tuple[int, ...]) -> float:
+        """Looks at the position after a step of some kind, and returns what that pays."""
+        terms, paid = self._terms, 0.0
+        if kind >= WALKED:
+            before, after = self._to_go, self.solver.distance(player, boxes)
+            self._to_go = after
+            if after == DEAD:
+                paid, self.dead = 0.0 if self.dead else terms.dead, True
+            elif before is not None and after is not None and before != DEAD:
+                paid = terms.closer * (before - after)
+        if terms.potential:
+            before_it = self._potential
+            self._potential = self._potential_of(player, boxes, kind == SOLVED or (self._end_when_dead and self.dead))
+            paid += terms.potential * (terms.discount * self._potential - before_it)
+        return paid
+
+    def _potential_of(self, player: int, boxes: tuple[int, ...], over: bool) -> float:
+        """Minus the moves to go; 0 once nothing more is paid, which is what leaves the best policies best."""
+        if not self._terms.potential or over:
+            return 0.0
+        to_go = self.solver.estimate(player, boxes) if self._to_go is None else self._to_go
+        return float(-LOST_MOVES if to_go >= DEAD else -to_go)
+
+    def tell(self, info: dict[str, Any], player: int, boxes: tuple[int, ...], steps_taken: int) -> None:
+        """Adds to an info what was asked for."""
+        info["dead"] = self.dead
+        if self._show_optimal_moves:
+            info["optimal_moves"] = self.best_actions(player, boxes)
+        if self._show_regret:
+            known = info["success"] and self._optimal > 0
+            info["optimal"] = self._optimal
+            info["regret"] = steps_taken / self._optimal if known else math.nan
+
+    def best_actions(self, player: int, boxes: tuple[int, ...]) -> tuple[str, ...]:
+        """Returns the names of all actions that start a shortest solution."""
+        return tuple(self._prefix + move for move in self.solver.optimal_moves(player, boxes))
