@@ -193,21 +193,30 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     def _prepare(self) -> None:
         """Makes what `step` looks things up in, and the views on the board's memory, which no copy may share."""
         self._plays = plays_of(self.action_set, self.columns)
-        self._pay = self.rewards.by_kind()
-        self._infos = infos_by_kind()
+        self._outcomes = tuple(zip(self.rewards.by_kind(), infos_by_kind(), strict=True))
         self._grid = np.frombuffer(self._cells, np.uint8, self.rows * self.columns).reshape(self.rows, self.columns)
         self._screen: Screen | None = make_screen(self.observation, self.rows, self.columns, self.tile_size)
         if self._screen is not None:
             self._screen.draw(self._cells)
+        self._has_extras = self._screen is not None or self.foresight.asked or self.render_mode == "human"
         self._observe = make_observer(self.observation, self._grid, self._screen, self.text_format)
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_plays", "_pay", "_infos", "_grid", "_screen", "_observe")
+        made = ("_plays", "_outcomes", "_grid", "_screen", "_observe")
         return {name: value for name, value in self.__dict__.items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._prepare()
+
+    @property
+    def outcome_infos(self) -> tuple[dict[str, Any], ...]:
+        """The info of each kind of step; not to be changed."""
+        return tuple(info for _, info in self._outcomes)
+
+    def write(self, grid: np.ndarray) -> str:
+        """Writes codes, shape (rows, columns), in the environment's ``text_format``."""
+        return write_grid(grid, self.text_format)
 
     @property
     def levels(self) -> list[Level] | None:
@@ -231,14 +240,14 @@ class SokobanEnv(gym.Env[Any, np.int64]):
             self._fed = True
         level = self._choose_level(options)
         self._level = level
-        self._cells[: len(level.walls)] = level.codes()
+        codes, self._uncovered = level.start
+        self._cells[: len(codes)] = codes
         self._player, self._boxes = level.player, level.boxes
-        self._uncovered = len(set(level.targets) - set(level.boxes))
         self._steps_taken = 0
         self._running = True
         if self._screen is not None:
             self._screen.draw(self._cells)
-        info = self._infos[STOOD].copy()
+        info = self._outcomes[STOOD][1].copy()
         self.foresight.start(level)
         if self.foresight.asked:
             self.foresight.tell(info, level.player, level.boxes, 0)
@@ -267,7 +276,7 @@ class SokobanEnv(gym.Env[Any, np.int64]):
         change = table[8 * cells[ahead] + cells[ahead + step]]
         if change is not None:
             there, behind, kind = change
-            cells[start] = left = cells[start] - 4
+            cells[start] -= 4
             cells[ahead] = there
             self._player = ahead
             if behind != KEEP:
@@ -278,36 +287,36 @@ class SokobanEnv(gym.Env[Any, np.int64]):
                         kind = SOLVED
                 elif kind == UNCOVERED:
                     self._uncovered += 1
-            screen = self._screen
-            if screen is not None:
-                screen.draw_cell(start, left)
-                screen.draw_cell(ahead, there)
-                if behind != KEEP:
-                    screen.draw_cell(ahead + step, behind)
         self._steps_taken = taken = self._steps_taken + 1
-        reward = self._pay[kind]
+        reward, info = self._outcomes[kind]
+        info = info.copy()
         terminated = kind == SOLVED
-        info = self._infos[kind].copy()
-        foresight = self.foresight
-        if foresight.asked:
-            if kind > WALKED:
-                self._boxes = self._find_boxes()
-            reward += foresight.follow(kind, self._player, self._boxes)
-            terminated = terminated or (self.end_when_dead and foresight.dead)
-            foresight.tell(info, self._player, self._boxes, taken)
+        if self._has_extras:
+            if self._screen is not None and change is not None:
+                self._screen.draw_cells(cells, start, ahead, ahead + step)
+            if self.foresight.asked:
+                reward += self._look_ahead(kind, info)
+                terminated = terminated or (self.end_when_dead and self.foresight.dead)
+            if self.render_mode == "human":
+                self.render()
         truncated = not terminated and taken >= self.max_steps
         if terminated or truncated:
             self._running = False
-        if self.render_mode == "human":
-            self.render()
         return self._observe(), reward, terminated, truncated, info
+
+    def _look_ahead(self, kind: int, info: dict[str, Any]) -> float:
+        if kind > WALKED:
+            self._boxes = self._find_boxes()
+        paid = self.foresight.follow(kind, self._player, self._boxes)
+        self.foresight.tell(info, self._player, self._boxes, self._steps_taken)
+        return paid
 
     def render(self) -> np.ndarray | str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns the picture or the text of the board, or shows it; see the argument ``render_mode``."""
         if self.render_mode is None or self._level is None:
             return None
         if self.render_mode == "ansi":
-            return write_grid(self._grid, self.text_format)
+            return self.write(self._grid)
         picture = render(self._grid, self.tile_size)
         if self.render_mode == "rgb_array":
             return picture
@@ -360,7 +369,14 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     def _choose_level(self, options: dict[str, Any] | None) -> Level:
         if not options:
             return self._feed.next()
-        level = only_option(options, "level")
+        return self.read_level(only_option(options, "level"))
+
+    def read_level(self, level: Level | str) -> Level:
+        """Returns a level as this environment plays it, filled up with wall.
+
+        Raises:
+            UserError: It cannot be played, is solved already or does not fit.
+        """
         if not isinstance(level, (Level, str)):
             raise UserError(f'reset(options=...): "level" is a {type(level).__name__}; give a Level or XSB text')
         level = check_playable(parse_level(level) if isinstance(level, str) else level)

@@ -53,10 +53,17 @@ class Screen:
                 places[cell][...] = tiles[code]
                 self._drawn[cell] = code
 
-    def draw_cell(self, cell: int, code: int) -> None:
-        """Brings one cell up to a code."""
-        self._places[cell][...] = self._tiles[code]
-        self._drawn[cell] = code
+    def draw_cells(self, codes: bytearray, start: int, ahead: int, behind: int) -> None:
+        """Brings the three cells that a step can change up to the codes."""
+        places, tiles, drawn = self._places, self._tiles, self._drawn
+        code = drawn[start] = codes[start]
+        places[start][...] = tiles[code]
+        code = drawn[ahead] = codes[ahead]
+        places[ahead][...] = tiles[code]
+        code = codes[behind]
+        if drawn[behind] != code:
+            places[behind][...] = tiles[code]
+            drawn[behind] = code
 
 
 def make_screen(observation: str, rows: int, columns: int, tile_size: int) -> Screen | None:

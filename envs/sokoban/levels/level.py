@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -47,6 +48,11 @@ class Level:
             cells[cell] = BOX_ON_TARGET if cells[cell] == TARGET else BOX
         cells[self.player] = PLAYER_ON_TARGET if cells[self.player] == TARGET else PLAYER
         return cells
+
+    @cached_property
+    def start(self) -> tuple[bytes, int]:
+        """The codes, and the number of targets without a box; kept, because levels are started from again and again."""
+        return bytes(self.codes()), len(set(self.targets) - set(self.boxes))
 
     def grid(self) -> np.ndarray:
         """Returns the codes as an array: shape (rows, columns), dtype uint8."""
