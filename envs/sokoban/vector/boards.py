@@ -14,7 +14,7 @@ from ..play import plays_of
 from ..rules import BLOCKED, KEEP, STOOD, WALKED, RewardTerms, transitions
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MARKS = ("terminated", "truncated", "success", "moved", "pushed", "blocked", "dead")
+MARKS = ("terminated", "truncated", "success", "moved", "pushed", "blocked")
 NEXT_STEP, SAME_STEP, DISABLED = range(3)
 
 

@@ -22,7 +22,7 @@ class Engine(Protocol):
         ...
 
     def step(self, actions: np.ndarray, rewards: np.ndarray, marks: np.ndarray) -> int:
-        """Plays an action on every board, and writes float64 rewards, (N,), and the bool `MARKS`, (7, N).
+        """Plays an action on every board, and writes float64 rewards, (N,), and the bool `MARKS`, (6, N).
 
         Returns:
             In the mode `SAME_STEP` the number of boards in ``memory.ended``. Below 0: -1 - i when there is no such action
@@ -96,7 +96,6 @@ class NumPyEngine:
         np.greater_equal(kind, WALKED, out=marks[3])
         np.greater(kind, WALKED, out=marks[4])
         np.equal(kind, BLOCKED, out=marks[5])
-        marks[6] = False
         if len(over):
             rewards[over] = 0.0
             marks[:, over] = False

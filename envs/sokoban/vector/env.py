@@ -19,12 +19,13 @@ from ..env import SokobanEnv
 from ..generation.source import Feed, ListFeed
 from ..levels.level import Level
 from ..pictures.tiles import render
+from ..play import INFO_KEYS
 from .boards import DISABLED, MARKS, NEXT_STEP, SAME_STEP, Boards, Rules, pack_levels
 from .engines import Engine, NumbaEngine, NumPyEngine
 
 ENGINES = ("auto", "numba", "numpy", "single")
 _MODES = {AutoresetMode.NEXT_STEP: NEXT_STEP, AutoresetMode.SAME_STEP: SAME_STEP, AutoresetMode.DISABLED: DISABLED}
-_FIRST_INFO = MARKS.index("success")
+_INT64 = np.dtype(np.int64)
 
 
 class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
@@ -109,6 +110,9 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         self._rewards, self._marks = np.zeros(num_envs), np.zeros((len(MARKS), num_envs), np.bool_)
         self._all = np.ones(num_envs, np.bool_)
         self._all.setflags(write=False)
+        self._none = ~self._all
+        self._none.setflags(write=False)
+        self._shape, self._ready = (num_envs,), False
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -143,9 +147,9 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             self._boards.load(which, self._memory.pool[chosen], self._memory.starts[chosen])
         self._boards.resume(which)
         self._pending = np.setdiff1d(self._pending, which)
-        marks = np.zeros((len(MARKS), self.num_envs), np.bool_)
-        told = self._all if mask is None else mask.copy()
-        return self._memory.observe(self.copy), self._infos(marks, told)
+        self._ready = bool(self._begun.all())
+        nothing = np.zeros((4, self.num_envs), np.bool_)
+        return self._memory.observe(self.copy), self._infos(*nothing, self._all if mask is None else mask.copy())
 
     def _seed(self, which: np.ndarray, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:
@@ -189,28 +193,34 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         """
         if self.engine == "single":
             return self._singles.step(actions)
-        if not self._begun.all():
+        if not self._ready:
             raise gym.error.ResetNeeded("no levels are being played: call reset() before step()")
-        actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise UserError(
-                f"actions have shape {actions.shape} and dtype {actions.dtype}; give {self.num_envs} integers, one a board"
-            )
+        if type(actions) is not np.ndarray or actions.dtype is not _INT64 or actions.shape != self._shape:
+            actions = self._read_actions(actions)
         if self.copy:
             rewards, marks = np.empty(self.num_envs), np.empty((len(MARKS), self.num_envs), np.bool_)
         else:
             rewards, marks = self._rewards, self._marks
         if len(self._pending):
             self._load(self._pending, [self._feeds[i].next() for i in self._pending])
-        ended = self._boards.step(actions.astype(np.int64, copy=False), rewards, marks)
+        ended = self._boards.step(actions, rewards, marks)
         if ended < 0:
             self._refuse(actions, -1 - ended)
-        infos = self._infos(marks, self._all)
+        terminated, truncated, success, moved, pushed, blocked = marks
+        infos = self._infos(success, moved, pushed, blocked, self._all)
         if ended:
             self._add_finals(infos, ended)
         if self._feeds:
-            self._feed(marks, ended)
-        return self._memory.observe(self.copy), rewards, marks[0], marks[1], infos
+            self._feed(terminated | truncated, ended)
+        return self._memory.observe(self.copy), rewards, terminated, truncated, infos
+
+    def _read_actions(self, actions: Any) -> np.ndarray:
+        actions = np.asarray(actions)
+        if actions.shape != self._shape or actions.dtype.kind not in "iu":
+            raise UserError(
+                f"actions have shape {actions.shape} and dtype {actions.dtype}; give {self.num_envs} integers, one a board"
+            )
+        return np.ascontiguousarray(actions, np.int64)
 
     def _refuse(self, actions: np.ndarray, board: int) -> None:
         if board >= self.num_envs:
@@ -219,16 +229,17 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             f"there is no action {actions[board]} (board {board}): give integers from 0 to {len(self._memory.plays) - 1}"
         )
 
-    def _feed(self, marks: np.ndarray, ended: int) -> None:
+    def _feed(self, over: np.ndarray, ended: int) -> None:
         """Gives new levels to the boards that need them now, or notes those that will in the next step."""
         if self._mode == SAME_STEP and ended:
             which = self._memory.ended[0, :ended]
             self._load(which, [self._feeds[i].next() for i in which])
         elif self._mode == NEXT_STEP:
-            self._pending = np.flatnonzero(marks[0] | marks[1])
+            self._pending = np.flatnonzero(over)
 
-    def _infos(self, marks: np.ndarray, told: np.ndarray) -> dict[str, Any]:
-        _, _, success, moved, pushed, blocked, dead = marks
+    def _infos(
+        self, success: np.ndarray, moved: np.ndarray, pushed: np.ndarray, blocked: np.ndarray, told: np.ndarray
+    ) -> dict[str, Any]:
         return {
             "success": success,
             "_success": told,
@@ -238,7 +249,7 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             "_pushed": told,
             "blocked": blocked,
             "_blocked": told,
-            "dead": dead,
+            "dead": self._none,
             "_dead": told,
         }
 
@@ -248,7 +259,7 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         told = np.zeros(self.num_envs, np.bool_)
         told[which] = True
         final: dict[str, Any] = {}
-        for name in MARKS[_FIRST_INFO:]:
+        for name in INFO_KEYS:
             final[name] = np.zeros(self.num_envs, np.bool_)
             final[f"_{name}"] = told
         outcomes = self._single.outcome_infos

@@ -53,7 +53,7 @@ def step_boards(
         starts: uint64, (M,), their states.
         streams: uint64, (N,), what the next level is chosen by.
         rewards: float64, (N,), written.
-        marks: bool, (7, N), written: terminated, truncated, success, moved, pushed, blocked, dead.
+        marks: bool, (6, N), written: terminated, truncated, success, moved, pushed, blocked.
         image: The pictures, of uint8 or uint64; empty for none.
         tiles: The tiles in the same elements, by code.
         ended: int64, (2, N), written in mode 1: boards whose episode ended, and their last kind of step.
@@ -90,7 +90,7 @@ def step_boards(
                 return -1 - np.int64(number) - np.int64(i)
             restart = True
             rewards[i] = 0.0
-            for row in range(7):
+            for row in range(6):
                 marks[uint64(row), i] = False
             state[i] = word & uint64(0x7FFFFFFFFFFFFFFF)
         else:
@@ -129,7 +129,6 @@ def step_boards(
             marks[uint64(3), i] = moves != uint64(0)
             marks[uint64(4), i] = kind > uint64(2)
             marks[uint64(5), i] = kind == uint64(1)
-            marks[uint64(6), i] = False
             if won or lost:
                 if mode == uint64(1):
                     ended[0, count] = np.int64(i)
