@@ -98,8 +98,8 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             _MODES[mode],
         )
         make = NumbaEngine if self.engine == "numba" else NumPyEngine
-        self._boards: Engine = make(num_envs, rules, single.levels)
-        self._memory: Boards = self._boards.memory
+        self.boards: Engine = make(num_envs, rules, single.levels)
+        self._memory: Boards = self.boards.memory
         self._mode = rules.mode
         # New levels come from a feed of each board; levels of a list are chosen by the engine itself.
         self._feeds: list[Feed] = [] if single.levels is not None else [single.source.feed() for _ in range(num_envs)]
@@ -144,8 +144,8 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             self._load(which, [self._feeds[i].next() for i in which])
         else:
             chosen = self._memory.choose(which)
-            self._boards.load(which, self._memory.pool[chosen], self._memory.starts[chosen])
-        self._boards.resume(which)
+            self.boards.load(which, self._memory.pool[chosen], self._memory.starts[chosen])
+        self.boards.resume(which)
         self._pending = np.setdiff1d(self._pending, which)
         self._ready = bool(self._begun.all())
         nothing = np.zeros((4, self.num_envs), np.bool_)
@@ -175,7 +175,7 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         self._begun[which] = True
 
     def _load(self, which: np.ndarray, levels: Sequence[Level]) -> None:
-        self._boards.load(which, *pack_levels(levels, self._memory.cells))
+        self.boards.load(which, *pack_levels(levels, self._memory.cells))
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Plays an action on every board.
@@ -203,7 +203,7 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             rewards, marks = self._rewards, self._marks
         if len(self._pending):
             self._load(self._pending, [self._feeds[i].next() for i in self._pending])
-        ended = self._boards.step(actions, rewards, marks)
+        ended = self.boards.step(actions, rewards, marks)
         if ended < 0:
             self._refuse(actions, -1 - ended)
         terminated, truncated, success, moved, pushed, blocked = marks
