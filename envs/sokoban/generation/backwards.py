@@ -121,36 +121,21 @@ class Backwards:
         digging = self.digging
         (rows, columns), boxes = digging.dim_room, digging.num_boxes
         ragen, _, cap = METHODS[digging.method]
-        stamps, cells, targets, table, order, stack, out = _space(cap, digging.depth)
+        stamps, cells, targets, table, order, stack, holder, where, out = _space(cap, digging.depth)
         made = generate_level(
-            self._python,
-            self._numpy,
-            rows,
-            columns,
-            boxes,
-            digging.steps,
-            ragen,
-            digging.depth,
-            cap,
-            stamps,
-            cells,
-            targets,
-            table,
-            order,
-            stack,
-            out,
-        )
+            self._python, self._numpy, rows, columns, boxes, digging.steps, ragen, digging.depth, cap, stamps, cells,
+            targets, table, order, stack, holder, where, out,
+        )  # fmt: skip
         if made != OK:
             return None
-        walls = bytes(int(code) == 1 for code in cells[: rows * columns])
-        found = [int(cell) for cell in out[: boxes + 1]]
-        goals = tuple(int(cell) for cell in targets[:boxes])
-        return Level(rows, columns, walls, goals, tuple(sorted(found[:boxes])), found[boxes])
+        walls = (np.asarray(cells[: rows * columns]) == 1).tobytes()
+        *places, player = np.asarray(out[: boxes + 1]).tolist()
+        return Level(rows, columns, walls, tuple(np.asarray(targets[:boxes]).tolist()), tuple(sorted(places)), player)
 
 
 def _space(cap: int, depth: int) -> list[Any]:
     """Returns the work space of the search, shared by all streams (`_LOCK` guards it)."""
-    from .reverse import STAMPS
+    from .reverse import FRAME, STAMPS
 
     space = _SPACE.get(cap)
     if space is None:
@@ -163,8 +148,10 @@ def _space(cap: int, depth: int) -> list[Any]:
             buffer(np.zeros(table)),
             buffer(np.zeros(cap + 1)),
             buffer([]),
+            buffer(np.zeros(MAX_CELLS + 1)),
+            buffer(np.zeros(MAX_BOXES)),
             buffer(np.zeros(MAX_BOXES + 1)),
         ]
-    if len(space[5]) < (MAX_BOXES + 5) * depth:
-        space[5] = buffer(np.zeros((MAX_BOXES + 5) * depth))
+    if len(space[5]) < FRAME * depth:
+        space[5] = buffer(np.zeros(FRAME * depth))
     return space

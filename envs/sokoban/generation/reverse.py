@@ -15,6 +15,7 @@ from .twister import numpy_below, python_below, python_random
 
 TRIES = 4  # rooms, before a level counts as failed
 OK, CROWDED, UNMOVED = range(3)  # what became of a level: made; no space; no score in all tries
+FRAME = 7  # integers of a position in the line of play
 # The shapes that the walk stamps on the floor around itself: 3 by 3 bits each, row by row.
 STAMPS = (0b000111000, 0b010010010, 0b000110010, 0b000110110, 0b000011010)
 
@@ -66,21 +67,34 @@ def draw_floor(stream: Any, cells: Any, count: int) -> int:
 
 
 @kernel
+def slot_of(key: int, table: Any, mask: int) -> int:
+    """Where a key is in the table of the explored positions, or where it belongs."""
+    slot = ((key ^ (key >> 17) ^ (key >> 35)) * 40503) & mask
+    while table[slot] != 0 and table[slot] != key:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@kernel
+def key_of(where: Any, boxes: int) -> int:
+    """The boxes with their bits in rising order, nine bits each: who stands where makes no difference."""
+    key = 0
+    last = -1
+    for _ in range(boxes):
+        smallest = 1 << 30
+        for k in range(boxes):
+            if last < where[k] < smallest:
+                smallest = where[k]
+        last = smallest
+        key = (key << 9) | smallest
+    return key
+
+
+@kernel
 def play_backwards(
-    cells: Any,
-    columns: int,
-    player: int,
-    targets: Any,
-    boxes: int,
-    real_changes: bool,
-    actions: int,
-    depth_limit: int,
-    cap: int,
-    table: Any,
-    order: Any,
-    stack: Any,
-    out: Any,
-) -> int:
+    cells: Any, columns: int, player: int, targets: Any, boxes: int, real_changes: bool, actions: int, depth_limit: int,
+    cap: int, table: Any, order: Any, stack: Any, holder: Any, where: Any, out: Any,
+) -> int:  # fmt: skip
     """Searches for the position of the highest score and writes it to ``out``: boxes by target, then the player.
 
     Args:
@@ -95,7 +109,9 @@ def play_backwards(
         cap: Positions to explore at most.
         table: Space for a hash table of the explored positions: a power of two above ``2 * cap``.
         order: Space for ``cap`` integers.
-        stack: Space for ``depth_limit`` entries of ``boxes + 5`` integers.
+        stack: Space for ``depth_limit`` entries of `FRAME` integers.
+        holder: Space for a number per cell: which box is there, counted from 1.
+        where: Space for a number per box: twice its cell, plus 1 once it was moved.
         out: Space for ``boxes + 1`` integers.
 
     Returns:
@@ -105,100 +121,104 @@ def play_backwards(
     mask = 2047
     for slot in range(mask + 1):
         table[slot] = 0
-    steps = (-columns, columns, -1, 1)
-    width = boxes + 5  # boxes with the bit whether they were moved (low), player, next action, pulls, last box, bare
+    for cell in range(len(cells)):
+        holder[cell] = 0
     for k in range(boxes):
-        stack[k] = 2 * targets[k]
+        where[k] = 2 * targets[k]
+        holder[targets[k]] = k + 1
         out[k] = targets[k]
     out[boxes] = player
-    stack[boxes] = player
-    stack[boxes + 1] = -1
-    stack[boxes + 2] = 0
-    stack[boxes + 3] = -1
-    best = -1
-    explored = 0
+    best = 0
+    covered = boxes
+    displacement = 0
     depth = 0
-    while depth >= 0:
-        base = depth * width
-        at = stack[base + boxes]
-        action = stack[base + boxes + 1]
-        if action < 0:
-            # A position that was just entered. Its key: the boxes in rising order with their bits, and the player.
-            key = at + 1
-            last = -1
-            for _ in range(boxes):
-                smallest = 1 << 30
-                for k in range(boxes):
-                    if last < stack[base + k] < smallest:
-                        smallest = stack[base + k]
-                last = smallest
-                key = (key << 9) | smallest
-            slot = ((key ^ (key >> 17) ^ (key >> 35)) * 40503) & mask
-            while table[slot] != 0 and table[slot] != key:
-                slot = (slot + 1) & mask
-            if explored >= cap:
-                break
-            if table[slot] == key:
-                depth -= 1
-                continue
-            table[slot] = key
-            order[explored] = key
-            explored += 1
-            if 2 * explored > mask and mask + 1 < len(table):
-                mask = 4 * mask + 3
-                for slot in range(mask + 1):
-                    table[slot] = 0
-                for i in range(explored):
-                    key = order[i]
-                    slot = ((key ^ (key >> 17) ^ (key >> 35)) * 40503) & mask
-                    while table[slot] != 0:
-                        slot = (slot + 1) & mask
-                    table[slot] = key
-            bare = cells[at] != 2
-            displacement = 0
-            for k in range(boxes):
-                cell = stack[base + k] >> 1
-                if cells[cell] == 2:
-                    bare = False
-                home = targets[k]
-                displacement += abs(cell // columns - home // columns) + abs(cell % columns - home % columns)
-            score = stack[base + boxes + 2] * displacement if bare else 0
-            if score > best:
-                best = score
-                for k in range(boxes):
-                    out[k] = stack[base + k] >> 1
-                out[boxes] = at
-            action = 0
+    stack[0] = player
+    stack[1] = 0  # next action
+    stack[2] = 0  # pulls
+    stack[3] = -1  # box pulled last
+    stack[4] = key_of(where, boxes)
+    stack[5] = -1  # box pulled to get here, and what it was in `where`
+    stack[6] = 0
+    key = (stack[4] << 8) | (player + 1)
+    table[slot_of(key, table, mask)] = key
+    order[0] = key
+    explored = 1
+    while explored < cap:
+        base = depth * 7
+        at = stack[base]
+        action = stack[base + 1]
         if action == actions or depth + 2 >= depth_limit:
+            # All was tried from here: undo the pull that led here.
+            k = stack[base + 5]
+            if k >= 0:
+                cell = where[k] >> 1
+                before = stack[base + 6] >> 1
+                home = targets[k]
+                displacement += abs(before // columns - home // columns) + abs(before % columns - home % columns)
+                displacement -= abs(cell // columns - home // columns) + abs(cell % columns - home % columns)
+                covered += (cells[before] == 2) - (cells[cell] == 2)
+                holder[cell] = 0
+                holder[before] = k + 1
+                where[k] = stack[base + 6]
             depth -= 1
+            if depth < 0:
+                break
             continue
-        stack[base + boxes + 1] = action + 1
-        step = steps[action % 4]
+        stack[base + 1] = action + 1
+        turn = action & 3
+        step = -columns if turn == 0 else columns if turn == 1 else -1 if turn == 2 else 1
         goal = at + step
-        blocked = cells[goal] == 1
-        pulled = -1
-        for k in range(boxes):
-            cell = stack[base + k] >> 1
-            if cell == goal:
-                blocked = True
-            if action < 4 and cell == at - step:
-                pulled = k
-        if blocked:
+        if cells[goal] == 1 or holder[goal]:
             continue  # The same position again, which is explored already.
-        following = base + width
-        for k in range(boxes):
-            stack[following + k] = stack[base + k]
-        stack[following + boxes] = goal
-        stack[following + boxes + 1] = -1
-        stack[following + boxes + 2] = stack[base + boxes + 2]
-        stack[following + boxes + 3] = stack[base + boxes + 3]
-        if pulled >= 0:
-            stack[following + pulled] = 2 * at + 1
-            if not real_changes or stack[base + boxes + 3] != pulled:
-                stack[following + boxes + 2] += 1
+        k = holder[at - step] - 1 if action < 4 else -1
+        placed = stack[base + 4]
+        if k >= 0:
+            before = where[k]
+            where[k] = 2 * at + 1
+            placed = key_of(where, boxes)
+        key = (placed << 8) | (goal + 1)
+        slot = slot_of(key, table, mask)
+        if table[slot] == key:
+            if k >= 0:
+                where[k] = before
+            continue
+        table[slot] = key
+        order[explored] = key
+        explored += 1
+        if 2 * explored > mask and mask + 1 < len(table):
+            mask = 4 * mask + 3
+            for slot in range(mask + 1):
+                table[slot] = 0
+            for i in range(explored):
+                table[slot_of(order[i], table, mask)] = order[i]
+        following = base + 7
+        pulls = stack[base + 2]
+        last = stack[base + 3]
+        stack[following] = goal
+        stack[following + 1] = 0
+        stack[following + 4] = placed
+        stack[following + 5] = k
+        if k >= 0:
+            cell = before >> 1
+            home = targets[k]
+            displacement += abs(at // columns - home // columns) + abs(at % columns - home % columns)
+            displacement -= abs(cell // columns - home // columns) + abs(cell % columns - home % columns)
+            covered += (cells[at] == 2) - (cells[cell] == 2)
+            holder[cell] = 0
+            holder[at] = k + 1
+            stack[following + 6] = before
+            if not real_changes or last != k:
+                pulls += 1
             if real_changes:
-                stack[following + boxes + 3] = pulled
+                last = k
+        stack[following + 2] = pulls
+        stack[following + 3] = last
         depth += 1
+        if covered == 0 and cells[goal] != 2 and pulls * displacement > best:
+            best = pulls * displacement
+            for box in range(boxes):
+                out[box] = where[box] >> 1
+            out[boxes] = goal
     return best
 
 
@@ -241,23 +261,10 @@ def wander(stream: Any, cells: Any, columns: int, boxes: int, chance: float, out
 
 @kernel
 def generate_level(
-    python_stream: Any,
-    numpy_stream: Any,
-    rows: int,
-    columns: int,
-    boxes: int,
-    dig_steps: int,
-    ragen: int,
-    depth_limit: int,
-    cap: int,
-    stamps: Any,
-    cells: Any,
-    targets: Any,
-    table: Any,
-    order: Any,
-    stack: Any,
-    out: Any,
-) -> int:
+    python_stream: Any, numpy_stream: Any, rows: int, columns: int, boxes: int, dig_steps: int, ragen: int,
+    depth_limit: int, cap: int, stamps: Any, cells: Any, targets: Any, table: Any, order: Any, stack: Any, holder: Any,
+    where: Any, out: Any,
+) -> int:  # fmt: skip
     """Makes one level: ``cells`` (1 wall, 2 target), and in ``out`` the boxes and the player.
 
     Args:
@@ -288,8 +295,9 @@ def generate_level(
                 k += 1
         actions = 4 if ragen else 8
         score = play_backwards(
-            cells, columns, player, targets, boxes, ragen > 0, actions, depth_limit, cap, table, order, stack, out
-        )
+            cells, columns, player, targets, boxes, ragen > 0, actions, depth_limit, cap, table, order, stack, holder,
+            where, out,
+        )  # fmt: skip
         if score > 0:
             break
     if score == 0:

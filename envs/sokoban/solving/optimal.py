@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from itertools import accumulate
 from threading import Lock
 from typing import Any, Literal
 
@@ -93,27 +95,24 @@ class RoomSearch:
     _space: _Space | None = None
 
     def __init__(self, level: Level) -> None:
-        from .search import measure_pushes, number_cells
+        from .ground import measure_pushes, number_cells
 
-        count = level.rows * level.columns
-        self._index, neighbours = buffer(np.zeros(count)), buffer(np.zeros(4 * count))
-        walls = np.frombuffer(level.walls, np.uint8)
-        self.cells = number_cells(buffer(walls), level.columns, count, self._index, neighbours)
-        n, self.boxes = self.cells, len(level.targets)
-        self._neighbours = neighbours
-        self._distance, self._dead, self._goal = (buffer(np.zeros(size)) for size in (self.boxes * n, n, n))
+        count, self.boxes = level.rows * level.columns, len(level.targets)
+        n = self.cells = count - sum(level.walls)
+        self._index, self._neighbours, self._distance, self._dead, self._goal, self._holder, self._steps, self._queue = (
+            _carve(count, 4 * n, self.boxes * n, n + 1, n + 1, n + 1, n + 1, n + 1)
+        )
+        self._seen, self._again, self._at, self._frozen = _carve(n + 1, n + 1, self.boxes, self.boxes)
+        number_cells(buffer(np.frombuffer(level.walls, np.uint8)), level.columns, count, self._index, self._neighbours)
         targets = [self._index[cell] for cell in level.targets]
         for cell in targets:
             self._goal[cell] = 1
-        self._holder, self._queue, self._second = (buffer(np.zeros(n)) for _ in range(3))
-        self._steps, self._marks = buffer(np.full(n, -1)), buffer(np.full(n, -1))
-        self._at, self._frozen = buffer(np.zeros(self.boxes)), buffer(np.zeros(self.boxes))
-        measure_pushes(n, neighbours, buffer(targets), self.boxes, self._distance, self._dead, self._queue)
-        self._hashes = _hashes(2 * n)
+        measure_pushes(n, self._neighbours, buffer(targets), self.boxes, self._distance, self._dead, self._queue)
+        self._hashes = _hashes(-(-2 * n // 256) * 256)
 
     def estimate(self, boxes: Sequence[int]) -> int:
         """Returns a lower bound on the pushes to go."""
-        from .search import estimate
+        from .ground import estimate
 
         at = buffer([self._index[box] for box in boxes])
         return int(estimate(self.cells, self.boxes, at, 0, self._distance, buffer(np.zeros(256))))
@@ -154,15 +153,15 @@ class RoomSearch:
         start = buffer([*(self._index[box] for box in boxes), self._index[player]])
         search.begin_search(
             header, n, self.boxes, start, by_moves, self._neighbours, self._distance, self._hashes, space.nodes, heads,
-            space.table, self._holder, self._steps, self._marks, self._queue, space.best,
+            space.table, self._seen, self._again, self._queue, space.best,
         )  # fmt: skip
         out_of_time = False
         while header[search.STATUS] == search.RUNNING and header[search.EXPANDED] < node_limit:
             budget = min(_SLICE, node_limit - int(header[search.EXPANDED]))
             search.advance(
                 header, budget, n, self.boxes, by_moves, self._neighbours, self._distance, self._dead, self._goal,
-                self._hashes, space.nodes, heads, space.table, self._holder, self._steps, self._marks, self._queue,
-                self._second, space.best, self._at, self._frozen,
+                self._hashes, space.nodes, heads, space.table, self._holder, self._steps, self._seen, self._again,
+                self._queue, space.best, self._at, self._frozen,
             )  # fmt: skip
             if header[search.STATUS] == search.CROWDED:
                 slots = 4 * int(header[search.SLOTS])
@@ -187,14 +186,22 @@ class RoomSearch:
 
         while True:
             length = retrace(
-                self.boxes, last, space.nodes, self._neighbours, self._holder, self._marks, self._queue, space.chain,
-                space.out,
+                space.header, self.cells, self.boxes, last, space.nodes, self._neighbours, self._holder, self._steps,
+                self._seen, self._queue, space.chain, space.out,
             )  # fmt: skip
             if length >= 0:
                 return "".join([LURD[code] for code in space.out[:length]])
-            space.out = _zeros(4 * len(space.out))
+            space.chain, space.out = _zeros(4 * len(space.chain)), _zeros(4 * len(space.out))
 
 
+def _carve(*lengths: int) -> list[Any]:
+    """Returns zeros for kernels, cut from one piece, which is quicker to have."""
+    whole = buffer(np.zeros(sum(lengths), np.int64))
+    ends = list(accumulate(lengths))
+    return [whole[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
+@lru_cache(maxsize=64)
 def _hashes(count: int) -> Any:
     """Fixed random numbers below 2^62, one for a box on each cell and one for the player."""
     return buffer(np.random.Generator(np.random.PCG64(7)).integers(1 << 62, size=count))
