@@ -118,7 +118,7 @@ def play_jumanji(boards: np.ndarray) -> dict[str, Callable[[], Play]]:
             state = kept[0]
             for action in actions:
                 state, timestep = step(state, action)
-                # What a user needs on his side: observations, rewards, ends.
+                # What a user needs on his side, without a copy: observations, rewards, ends.
                 np.asarray(timestep.observation.grid)
                 np.asarray(timestep.reward)
                 np.asarray(timestep.step_type)

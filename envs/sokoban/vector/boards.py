@@ -11,7 +11,7 @@ import numpy as np
 from ..levels.level import Level
 from ..pictures.tiles import load_palette, load_tiles
 from ..play import plays_of
-from ..rules import BLOCKED, KEEP, STOOD, WALKED, RewardTerms, transitions
+from ..rules import BLOCKED, COVERED, KEEP, STOOD, UNCOVERED, WALKED, RewardTerms, transitions
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MARKS = ("terminated", "truncated", "success", "moved", "pushed", "blocked")
@@ -48,8 +48,8 @@ def tabulate(rules: Rules) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         For each action the cells it goes on and where its part of the other table begins, int64, shape (A, 2); and by
-        ``begin + 8 * ahead + behind``, uint32: what is ahead then (3 bits), behind (3), the kind of step (3) and
-        whether the player moves (1).
+        ``begin + 8 * ahead + behind``, uint32: what is ahead then (3 bits), behind (3), the kind of step (3),
+        whether the player moves (1), and by how much the number of targets left changes, plus one (2).
     """
     entries: list[int] = []
     for push in (True, False, None):
@@ -58,7 +58,8 @@ def tabulate(rules: Rules) -> tuple[np.ndarray, np.ndarray]:
             there, behind, kind = index >> 3, index & 7, STOOD if push is None else BLOCKED
             if change is not None:
                 there, behind, kind = change[0], behind if change[1] == KEEP else change[1], change[2]
-            entries.append(there | behind << 3 | kind << 6 | (kind >= WALKED) << 9)
+            left = 1 + (kind == UNCOVERED) - (kind == COVERED)
+            entries.append(there | behind << 3 | kind << 6 | (kind >= WALKED) << 9 | left << 10)
     begins = {None: 128, True: 0, False: 64}
     plays = []
     for step, table, kind in plays_of(rules.action_set, rules.columns).values():

@@ -135,7 +135,7 @@ class NumbaEngine:
         self._step = step_boards
         self.memory = memory = Boards(num_envs, rules, levels)
         self._state = np.zeros(num_envs, np.uint64)
-        self._plays = memory.plays.astype(np.uint64)
+        self._plays = np.ascontiguousarray(memory.plays.T.astype(np.uint64))
         self._starts = _pack(memory.starts)
         self._pool = memory.pool.ravel()
         self._finals = memory.finals.reshape(-1)

@@ -36,6 +36,18 @@ def blit(image: Any, at: Any, tiles: Any, code: Any, units: Any, lines: Any, str
 
 
 @kernel
+def spread_bits(rows: Any) -> None:
+    """Spreads the bits in the last of six rows over all of them; a row at a time, which vectorises."""
+    bits = rows[5]
+    for row in range(5):
+        out = rows[row]
+        for i in range(len(bits)):
+            out[i] = (bits[i] >> np.uint8(row)) & np.uint8(1)
+    for i in range(len(bits)):
+        bits[i] = bits[i] >> np.uint8(5)
+
+
+@kernel
 def step_boards(
     actions: Any, state: Any, flat: Any, plays: Any, lut: Any, pays: Any, pool: Any, starts: Any, streams: Any,
     rewards: Any, marks: Any, image: Any, tiles: Any, ended: Any, finals: Any, sizes: Any,
@@ -46,8 +58,9 @@ def step_boards(
         actions: int64, (N,).
         state: uint64, (N,), packed.
         flat: uint8, the boards with their padding.
-        plays: uint64, (A, 2): for each action the cells it goes on (modulo 2^64) and where its table begins.
-        lut: uint32: cell ahead (3 bits), cell behind (3), kind of step (3), whether the player moves (1).
+        plays: uint64, (2, A): for each action the cells it goes on (modulo 2^64), and where its table begins.
+        lut: uint32: cell ahead (3 bits), cell behind (3), kind of step (3), whether the player moves (1), by how much the
+            targets left change, plus one (2).
         pays: float64, (7,), by kind of step.
         pool: uint8, (M * cells,), boards to start from; empty: whoever called sets the boards up.
         starts: uint64, (M,), their states.
@@ -65,10 +78,13 @@ def step_boards(
         Boards written to ``ended``; -1 - i for an impossible action on board i; -1 - N - i for one that is over (mode 2).
     """
     number = uint64(state.shape[0])
+    bad = 0
     for i in range(number):
-        action = actions[uint64(i)]
-        if action < 0 or action >= plays.shape[0]:
-            return -1 - np.int64(i)
+        bad += uint64(actions[uint64(i)]) >= uint64(plays.shape[1])
+    if bad:
+        for i in range(number):
+            if uint64(actions[uint64(i)]) >= uint64(plays.shape[1]):
+                return -1 - np.int64(i)
     cells = sizes[1]
     limit = sizes[2]
     mode = sizes[3]
@@ -79,6 +95,12 @@ def step_boards(
     area = sizes[8]
     levels = uint64(starts.shape[0])
     low = uint64(0xFFFF)
+    # A byte for each kind of step, a bit for each mark.
+    flags = uint64(0x1D181818082000)
+    steps = plays[0]
+    tables = plays[1]
+    rows = marks.view(np.uint8)
+    bits = rows[5]
     base = sizes[0]
     count = 0
     for k in range(number):
@@ -90,17 +112,16 @@ def step_boards(
                 return -1 - np.int64(number) - np.int64(i)
             restart = True
             rewards[i] = 0.0
-            for row in range(6):
-                marks[uint64(row), i] = False
+            bits[i] = 0
             state[i] = word & uint64(0x7FFFFFFFFFFFFFFF)
         else:
             play = uint64(actions[i])
-            delta = plays[play, uint64(0)]
+            delta = steps[play]
             start = base + (word & low)
             ahead = start + delta
             behind = ahead + delta
             entry = uint64(
-                lut[plays[play, uint64(1)] + uint64(flat[ahead]) * uint64(8) + uint64(flat[behind])]
+                lut[tables[play] + uint64(flat[ahead]) * uint64(8) + uint64(flat[behind])]
             )
             moves = (entry >> uint64(9)) & uint64(1)
             kind = (entry >> uint64(6)) & uint64(7)
@@ -115,20 +136,14 @@ def step_boards(
                     at = corner + cell // columns * stride * lines + cell % columns * units
                     blit(image, at, tiles, uint64(flat[base + cell]), units, lines, stride)
                     cell += delta
-            left = ((word >> uint64(16)) & low) + uint64(kind == uint64(3)) - uint64(kind == uint64(5))
+            left = ((word >> uint64(16)) & low) + (entry >> uint64(10)) - uint64(1)
             taken = (word >> uint64(32)) + uint64(1)
-            if left == uint64(0):
-                kind = uint64(6)
-            won = kind == uint64(6)
+            kind += uint64(left == uint64(0))
+            won = left == uint64(0)
             lost = taken >= limit and not won
             word = ((word + delta * moves) & low) | (left << uint64(16)) | (taken << uint64(32))
             rewards[i] = pays[kind]
-            marks[uint64(0), i] = won
-            marks[uint64(1), i] = lost
-            marks[uint64(2), i] = won
-            marks[uint64(3), i] = moves != uint64(0)
-            marks[uint64(4), i] = kind > uint64(2)
-            marks[uint64(5), i] = kind == uint64(1)
+            bits[i] = ((flags >> (kind * uint64(8))) & uint64(255)) | (uint64(lost) << uint64(1))
             if won or lost:
                 if mode == uint64(1):
                     ended[0, count] = np.int64(i)
@@ -137,8 +152,7 @@ def step_boards(
                     for c in range(cells):
                         finals[target + uint64(c)] = flat[base + uint64(c)]
                     count += 1
-                    for row in range(2, 6):
-                        marks[uint64(row), i] = False
+                    bits[i] &= 3
                     restart = True
                 else:
                     word |= uint64(1) << uint64(63)
@@ -159,4 +173,5 @@ def step_boards(
             for c in range(cells):
                 flat[base + uint64(c)] = pool[origin + uint64(c)]
         base += cells
+    spread_bits(rows)
     return count
