@@ -14,7 +14,7 @@ from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Solution
 from lmmr1.envs.options import only_option
 
-from .foresight import Foresight
+from .foresight import Foresight, Shown
 from .generation.source import LevelSource, Selection, check_playable
 from .levels.level import Level
 from .levels.text import parse_level
@@ -24,6 +24,7 @@ from .pictures.tiles import check_tile_size, render
 from .play import check_size, infos_by_kind, plays_of
 from .rules import BOX, BOX_ON_TARGET, COVERED, KEEP, SOLVED, STOOD, UNCOVERED, WALKED, RewardTerms
 from .speech.chat import ACTION_SETS, make_chat_spec
+from .speech.prompts import PROMPTS
 from .window import Window
 
 
@@ -67,7 +68,9 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     bool. ``dead`` is found out only where a reward term or ``end_when_dead`` or ``show_optimal_moves`` asks for it, and
     stays False otherwise. With ``show_optimal_moves`` also ``optimal_moves``: the names of all best actions, a tuple.
     With ``show_regret`` also ``optimal``, the moves of a shortest solution from the start (-1: unknown or none), and
-    ``regret``, the moves made over those once the level is solved (nan before).
+    ``regret``, the moves made over those once the level is solved (nan before). With ``show_score`` also ``score``,
+    MageBench's: 100 plus 5 times what the best return so far (of gym-sokoban's rewards, at least 0) lacks to that of a
+    shortest solution; nan where none is known.
 
     ## Arguments
     - ``dim_room``: rows and columns, walls included; (7, 7) by default, or the size of the largest of ``levels``.
@@ -84,13 +87,14 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     - ``rewards``: a `RewardTerms`, or a mapping with the names of those terms that differ from the default.
     - ``end_when_dead``: False by default.
     - ``show_optimal_moves``: False by default.
-    - ``show_regret``: False by default.
+    - ``show_regret``, ``show_score``: False by default.
     - ``generation``: "scatter" (default) puts walls into an open room. The others dig a room and play backwards in it:
       "compat" makes gym-sokoban's levels, "ragen" and "vagen" theirs, each the same for a seed from 0 to 2^32 - 1;
       "fast" searches less and has seeds of its own.
     - ``num_gen_steps``: steps of the walk that digs a room; by default gym-sokoban's 1.7 times rows plus columns.
     - ``search_depth``: longest line of play of the search; by default 300, for "vagen" 100.
     - ``pool``: number of levels that are made once and drawn from; by default (None) each reset makes a new one.
+    - ``prompt``: "plain" (default), "lmm-r1", "magebench-global" or "magebench-online": what a player is told in a chat.
     - ``text_format``: "xsb" (default), "ragen" or "vagen": the characters of text.
     - ``render_mode``: "rgb_array" returns the picture, "ansi" the board as text, "human" opens a window.
 
@@ -127,11 +131,13 @@ class SokobanEnv(gym.Env[Any, np.int64]):
         end_when_dead: bool = False,
         show_optimal_moves: bool = False,
         show_regret: bool = False,
+        show_score: bool = False,
         generation: str = "scatter",
         num_gen_steps: int | None = None,
         search_depth: int | None = None,
         pool: int | None = None,
         text_format: str = "xsb",
+        prompt: str = "plain",
         render_mode: str | None = None,
     ) -> None:
         """Checks the arguments and reads the levels.
@@ -143,10 +149,13 @@ class SokobanEnv(gym.Env[Any, np.int64]):
             ("observation", observation, OBSERVATIONS),
             ("action_set", action_set, tuple(ACTION_SETS)),
             ("text_format", text_format, tuple(TEXT_FORMATS)),
+            ("prompt", prompt, PROMPTS),
             ("render_mode", render_mode, (None, *self.metadata["render_modes"])),
         ):
             if value not in known:
                 raise UserError(f"{name} is {value!r}; choose from {', '.join(str(choice) for choice in known)}")
+        if prompt != "plain" and action_set != "moves4":
+            raise UserError(f'prompt="{prompt}" speaks of four moves; use action_set="moves4"')
         if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
             raise UserError(f"max_steps is {max_steps!r}; give an integer of at least 1")
         self.source = LevelSource(
@@ -175,9 +184,10 @@ class SokobanEnv(gym.Env[Any, np.int64]):
         self.render_mode = render_mode
         self.action_space = Discrete(len(ACTION_SETS[action_set]))
         self.observation_space = observation_space(observation, self.rows, self.columns, tile_size, text_format)
-        self.chat_spec = make_chat_spec(observation, action_set, render_mode == "ansi", text_format)
+        self.chat_spec = make_chat_spec(observation, action_set, render_mode == "ansi", text_format, prompt)
+        prefix = "" if action_set == "moves4" else "Push "
         self.foresight = Foresight(
-            self.rewards, end_when_dead, show_optimal_moves, show_regret, "" if action_set == "moves4" else "Push "
+            self.rewards, end_when_dead, Shown(show_optimal_moves, show_regret, show_score), prefix
         )
         self._feed = self.source.feed()
         self._fed = False
@@ -342,7 +352,7 @@ class SokobanEnv(gym.Env[Any, np.int64]):
         return self._level.with_position(self._player, self._find_boxes())
 
     def solution(self) -> Solution:
-        """Returns where everything is, and the first action of a shortest solution.
+        """Returns where everything is, and the actions of a shortest solution, separated by commas.
 
         The thought reads ``me23 box34 goal11``: row and then column, from 0, one digit each; several boxes are
         separated by commas, and beyond ten rows or columns row and column are separated by a dot.
@@ -353,8 +363,8 @@ class SokobanEnv(gym.Env[Any, np.int64]):
         level = self.state()
         if level.is_solved:
             raise UserError("the level is solved: there is no move left; call reset() for the next one")
-        best = self.foresight.best_actions(level.player, level.boxes)
-        if not best:
+        plan = self.foresight.plan(level.player, level.boxes)
+        if not plan:
             lost = self.foresight.solver.is_dead(level.player, level.boxes)
             reason = "has no solution" if lost else "is too hard for the solver"
             raise UserError(f"this position {reason}, so no move can be called right; call reset() for the next level")
@@ -364,7 +374,7 @@ class SokobanEnv(gym.Env[Any, np.int64]):
             return ",".join("{}{}{}".format(*(row, dot, column)) for row, column in map(level.position, cells))
 
         thought = f"me{place(level.player)} box{place(*level.boxes)} goal{place(*level.targets)}"
-        return Solution(thought, best[0])
+        return Solution(thought, ", ".join(plan))
 
     def _choose_level(self, options: dict[str, Any] | None) -> Level:
         if not options:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from .levels.level import Level
 from .rules import LOST_MOVES, SOLVED, WALKED, RewardTerms
 from .solving.room import DEAD, Solver, solver_for
+
+_GAME = RewardTerms()
+_PAYS = _GAME.by_kind()
+
+
+class Shown(NamedTuple):
+    """What infos are to hold: the best actions, the optimum and the regret, MageBench's score."""
+
+    optimal_moves: bool
+    regret: bool
+    score: bool
 
 
 class Foresight:
@@ -19,22 +30,20 @@ class Foresight:
     Args:
         terms: What a step pays.
         end_when_dead: Whether a position without a solution ends the episode.
-        show_optimal_moves: Whether infos hold the best actions.
-        show_regret: Whether infos hold the optimum and the regret.
+        shown: What infos are to hold.
         prefix: What stands before the name of a move in that of an action.
     """
 
-    def __init__(
-        self, terms: RewardTerms, end_when_dead: bool, show_optimal_moves: bool, show_regret: bool, prefix: str
-    ) -> None:
-        self.asked = terms.needs_solver or end_when_dead or show_optimal_moves or show_regret
+    def __init__(self, terms: RewardTerms, end_when_dead: bool, shown: Shown, prefix: str) -> None:
+        self.asked = terms.needs_solver or end_when_dead or any(shown)
         self.dead = False
         self._terms, self._end_when_dead, self._prefix = terms, end_when_dead, prefix
-        self._show_optimal_moves, self._show_regret = show_optimal_moves, show_regret
+        self._shown = shown
         self._room: Level | None = None
         self._solver: Solver | None = None
         self._to_go: int | None = None
         self._optimal, self._potential = -1, 0.0
+        self._return = self._best_return = self._best_possible = 0.0
 
     def start(self, level: Level) -> None:
         """Begins an episode."""
@@ -46,6 +55,9 @@ class Foresight:
         self.dead = self._to_go == DEAD
         if self._to_go is not None and not self.dead:
             self._optimal = self._to_go
+            covered = len(set(level.targets) - set(level.boxes))
+            self._best_possible = _GAME.step * self._to_go + _GAME.box_on_target * covered + _GAME.solved
+        self._return = self._best_return = 0.0
         self._potential = self._potential_of(level.player, level.boxes, False)
 
     @property
@@ -59,6 +71,8 @@ class Foresight:
     def follow(self, kind: int, player: int, boxes: tuple[int, ...]) -> float:
         """Looks at the position after a step of some kind, and returns what that pays."""
         terms, paid = self._terms, 0.0
+        self._return += _PAYS[kind]
+        self._best_return = max(self._best_return, self._return)
         if kind >= WALKED:
             before, after = self._to_go, self.solver.distance(player, boxes)
             self._to_go = after
@@ -82,12 +96,21 @@ class Foresight:
     def tell(self, info: dict[str, Any], player: int, boxes: tuple[int, ...], steps_taken: int) -> None:
         """Adds to an info what was asked for."""
         info["dead"] = self.dead
-        if self._show_optimal_moves:
+        if self._shown.optimal_moves:
             info["optimal_moves"] = self.best_actions(player, boxes)
-        if self._show_regret:
+        if self._shown.regret:
             known = info["success"] and self._optimal > 0
             info["optimal"] = self._optimal
             info["regret"] = steps_taken / self._optimal if known else math.nan
+
+        if self._shown.score:
+            # https://arxiv.org/abs/2412.04531; their bound is a stored solution's return, ours is the best there is.
+            lacking = self._best_return - self._best_possible
+            info["score"] = 100.0 + 5.0 * lacking if self._optimal > 0 else math.nan
+
+    def plan(self, player: int, boxes: tuple[int, ...]) -> list[str]:
+        """Returns the names of the actions of a shortest solution; empty when there is none or none was found."""
+        return [self._prefix + move for move in self.solver.plan(player, boxes)]
 
     def best_actions(self, player: int, boxes: tuple[int, ...]) -> tuple[str, ...]:
         """Returns the names of all actions that start a shortest solution."""

@@ -14,9 +14,8 @@ import numpy as np
 
 from ..levels.level import Level
 from ..rules import MOVES
-from .optimal import RoomSearch, Status
+from .optimal import LURD, NODE_LIMIT, RoomSearch, Status
 
-NODE_LIMIT = 20_000
 DEAD = 1 << 30  # The distance of a position from which there is no solution.
 _MAX_REMEMBERED, _MAX_TABLE_CELLS = 100_000, 400
 
@@ -130,6 +129,13 @@ class Solver:
             to_go -= 1
         return moves
 
+    def plan(self, player: int, boxes: Boxes) -> list[str]:
+        """Returns a shortest solution that begins with the first of `optimal_moves`; empty when that is."""
+        best = self.optimal_moves(player, boxes)
+        if not best:
+            return []
+        return [best[0], *(self.solve(*self._after(player, boxes, MOVES.index(best[0]))) or ())]
+
     # ---- one box
 
     def distance_table(self) -> np.ndarray:
@@ -186,7 +192,7 @@ class Solver:
         position, length = (player, boxes), len(answer.solution)
         for made, letter in enumerate(answer.solution):
             self._known[position] = length - made
-            position = self._after(*position, "udlr".index(letter.lower()))
+            position = self._after(*position, LURD.index(letter) % 4)
         return length
 
 

@@ -11,6 +11,7 @@ from lmmr1.envs.messages import Part, image_part, text_part
 
 from ..pictures.text import TEXT_LEGENDS, write_grid
 from ..rules import MOVES
+from .prompts import TASKS
 
 # Names of the actions, and of each (direction or None to stand still, may it push).
 ACTION_SETS: dict[str, dict[str, tuple[int | None, bool]]] = {
@@ -49,7 +50,7 @@ ANSWERS = {
 
 
 def make_chat_spec(
-    observation: str, action_set: str, drawn_as_text: bool = False, text_format: str = "xsb"
+    observation: str, action_set: str, drawn_as_text: bool = False, text_format: str = "xsb", prompt: str = "plain"
 ) -> ChatSpec:
     """Returns how a Sokoban with this kind of observation and this set of actions is spoken to.
 
@@ -58,6 +59,7 @@ def make_chat_spec(
         action_set: A key of `ACTION_SETS`.
         drawn_as_text: Whether a player may see the board as text beside, or instead of, the picture.
         text_format: A key of `TEXT_LEGENDS`.
+        prompt: One of `PROMPTS`.
     """
     if observation == "text":
         legend = f"The board is text: {TEXT_LEGENDS[text_format]} The first line is the top row."
@@ -65,8 +67,9 @@ def make_chat_spec(
         legend = LEGENDS[observation]
     if drawn_as_text and observation in ("rgb", "tiny_rgb"):
         legend += f" As text: {TEXT_LEGENDS[text_format]}"
+    rules, answer = (RULES, ANSWERS[action_set]) if prompt == "plain" else TASKS[prompt]
     return ChatSpec(
-        instructions=" ".join((RULES, legend, ANSWERS[action_set])),
+        instructions=" ".join((rules, legend, answer)),
         action_names=tuple(ACTION_SETS[action_set]),
         describe=_DESCRIPTIONS[observation],
     )

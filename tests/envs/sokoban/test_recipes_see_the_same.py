@@ -71,7 +71,8 @@ def digest_of(config: EnvironmentConfig) -> str:
                 except UserError as error:
                     answer = thought = str(error)[:20]
                 else:
-                    answer, thought = solution.answer, solution.thought
+                    # The expert used to say one move only.
+                    answer, thought = solution.answer.partition(",")[0], solution.thought
                 if rng.random() < 0.5:
                     answer = ", ".join(rng.choice(["Up", "Down", "Left", "Right", "Jump"], size=rng.integers(1, 3)))
                 messages, reward, terminated, truncated, info = chat.step(chat.write_reply(thought, answer))
