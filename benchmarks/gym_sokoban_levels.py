@@ -4,9 +4,13 @@
     .venv-gym-sokoban/bin/python benchmarks/gym_sokoban_levels.py > tests/envs/sokoban/peer_levels.json
 
 One line a level in codes 0 to 5 with 6 for a player on a target, written as hexadecimal digits row by row. RAGEN and
-VAGEN are not packaged; they change gym-sokoban's search in three places (pulls only, a pull counts when it is of another
-box, another depth) and let the player walk at the end. These changes are made here to the functions of the installed package.
+VAGEN are not packaged; they change gym-sokoban's search in three places (pulls only, a pull counts when it is of
+another box, another depth) and let the player walk at the end. These changes are made here to the functions of the
+installed package.
 """
+
+# gym-sokoban is installed where this runs, and nowhere else.
+# pyright: reportMissingImports=false
 
 from __future__ import annotations
 

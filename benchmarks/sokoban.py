@@ -1,15 +1,17 @@
 """Sokoban beside gym-sokoban 0.0.6, jumanji 1.1.2 (jit) and envpool 1.2.5: steps, levels and solutions per CPU-second.
 
-10 by 10 cells with 4 boxes, random actions, episodes of at most 120 steps that start over by themselves, every level from the
-same thousand. Ours goes through Gymnasium's public interface, `gym.make(...).unwrapped` and `gym.make_vec`, infos included;
-"in place" means `copy=False`. All run in turn, the peers in processes of their own; a rate is of CPU time of all threads, and a
-ratio is the median over rounds of ours over theirs in the same round. envpool and jumanji have four actions where we and
-gym-sokoban have nine here. Beside our rates stands the floor: the engine's compiled step alone without Gymnasium around it,
-measured in the same run, and what a bare prototype of it reached on a quiet core of the same kind (in November 2026).
+10 by 10 cells with 4 boxes, random actions, episodes of at most 120 steps that start over by themselves, every level
+from the same thousand. Ours goes through Gymnasium's public interface, `gym.make(...).unwrapped` and `gym.make_vec`,
+infos included; "in place" means `copy=False`. All run in turn, the peers in processes of their own; a rate is of CPU
+time of all threads, and a ratio is the median over rounds of ours over theirs in the same round. envpool and jumanji
+have four actions where we and gym-sokoban have nine here. Beside our rates stands the floor: the engine's compiled
+step alone without Gymnasium around it, measured in the same run, and what a bare prototype of it reached on a quiet
+core of the same kind (in November 2026).
 
-`make bench-sokoban-peers` sets the peers up. The thousand levels are the Boxoban levels that envpool bundles, or our own
-where it is not installed. Results that are not ratios: levels that gym-sokoban makes of the same seeds, compared bit by bit;
-levels of each generation that the solver solves; memory of 4,096 boards; the first step of the compiled engine.
+`make bench-sokoban-peers` sets the peers up. The thousand levels are the Boxoban levels that envpool bundles, or our
+own where it is not installed. Results that are not ratios: levels that gym-sokoban makes of the same seeds, compared
+bit by bit; levels of each generation that the solver solves; memory of 4,096 boards; the first step of the compiled
+engine.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -39,13 +42,21 @@ from lmmr1.envs.sokoban.solving import Status, solve_level
 
 ROOT = Path(__file__).resolve().parent.parent
 BOXOBAN = "lib/python3*/site-packages/envpool/jumanji/assets/boxoban/unfiltered-test.npy"
-ROOM = {"dim_room": (10, 10), "num_boxes": 4, "max_steps": 120, "action_set": "gym9"}
+ROOM: dict[str, Any] = {"dim_room": (10, 10), "num_boxes": 4, "max_steps": 120, "action_set": "gym9"}
 # Steps (millions per second) of a bare prototype without Gymnasium: see the module's docstring.
 PROTOTYPE = {
-    "single grid": 1.8, "single tiny": 1.2, "grid 64": 21.5, "grid 1024": 100.0, "grid 4096": 127.0, "rgb80 64 in place": 11.7,
-    "rgb80 1024 in place": 11.0, "numpy grid 1024": 23.0, "levels 7x7x1": 0.0719, "levels 7x7x2": 0.02, "levels 10x10x3": 0.000474,
-    "boxoban": 0.0185,
-}  # fmt: skip
+    "single grid": 1.8,
+    "single tiny": 1.2,
+    "grid 64": 21.5,
+    "grid 1024": 100.0,
+    "grid 4096": 127.0,
+    "rgb80 64 in place": 11.7,
+    "rgb80 1024 in place": 11.0,
+    "numpy grid 1024": 23.0,
+    "levels 7x7x1": 0.0719,
+    "levels 7x7x2": 0.02,
+    "levels 10x10x3": 0.000474,
+}
 RATIOS = {
     "grid_1024_vs_jumanji": ("grid 1024", "jumanji 1024", 40),
     "grid_1024_vs_envpool": ("grid 1024", "envpool 1024", 400),
@@ -117,9 +128,9 @@ def our_cases(levels: list[Level]) -> dict[str, Callable[[float], float]]:
 
         return play
 
-    def many(count: int, **kwargs: object) -> Callable[[], int]:
-        kwargs = {"observation": "grid", **kwargs}
-        envs = gym.make_vec("LMMR1/Sokoban-v0", num_envs=count, levels=levels, **ROOM, **kwargs)
+    def many(count: int, **kwargs: Any) -> Callable[[], int]:
+        settings: dict[str, Any] = {"observation": "grid", **ROOM, **kwargs}
+        envs = gym.make_vec("LMMR1/Sokoban-v0", num_envs=count, levels=levels, **settings)
         envs.reset(seed=0)
         rng = np.random.default_rng(0)
         actions = [rng.integers(9, size=count) for _ in range(50)]
@@ -132,7 +143,9 @@ def our_cases(levels: list[Level]) -> dict[str, Callable[[float], float]]:
         return play
 
     def bare(count: int, engine: str) -> Callable[[], int]:
-        envs = gym.make_vec("LMMR1/Sokoban-v0", num_envs=count, levels=levels, observation="grid", engine=engine, **ROOM)
+        envs = gym.make_vec(
+            "LMMR1/Sokoban-v0", num_envs=count, levels=levels, observation="grid", engine=engine, **ROOM
+        )
         envs.reset(seed=0)
         rng = np.random.default_rng(0)
         actions = [rng.integers(9, size=count) for _ in range(50)]
@@ -171,14 +184,16 @@ def our_cases(levels: list[Level]) -> dict[str, Callable[[float], float]]:
             cases[f"grid {count} bare"] = lambda count=count: bare(count, "numba")
         for count in (64, 1024):
             cases[f"tiny {count} in place"] = lambda count=count: many(count, observation="tiny_rgb", copy=False)
-            cases[f"rgb80 {count} in place"] = lambda count=count: many(count, observation="rgb", tile_size=8, copy=False)
+            cases[f"rgb80 {count} in place"] = lambda count=count: many(
+                count, observation="rgb", tile_size=8, copy=False
+            )
         cases["rgb160 64 in place"] = lambda: many(64, observation="rgb", tile_size=16, copy=False)
         cases["rgb80 64"] = lambda: many(64, observation="rgb", tile_size=8)
     return {name: timed(make) for name, make in cases.items()}
 
 
 def timed(make: Callable[[], Callable[[], int]]) -> Callable[[float], float]:
-    """Something that plays for some seconds and returns its rate by CPU time; made at its first run, which warms it up."""
+    """Returns what plays for some seconds and says its rate by CPU time; made, and warmed up, at its first run."""
     made: list[Callable[[], int]] = []
 
     def run(seconds: float) -> float:
@@ -293,7 +308,12 @@ def measure_solver(levels: list[Level], quick: bool) -> dict[str, float | None]:
 def count_solvable(count: int) -> dict[str, float | None]:
     """Of how many levels of each generation the solver finds a solution: 1 is all."""
     figures: dict[str, float | None] = {}
-    for method, size, boxes in (("compat", (7, 7), 2), ("fast", (10, 10), 4), ("ragen", (6, 6), 1), ("vagen", (6, 6), 1)):
+    for method, size, boxes in (
+        ("compat", (7, 7), 2),
+        ("fast", (10, 10), 4),
+        ("ragen", (6, 6), 1),
+        ("vagen", (6, 6), 1),
+    ):
         stream = Backwards(Digging(method, size, boxes), 0)
         levels = [stream.next() for _ in range(count)]
         solved = sum(solve_level(level).status is Status.SOLVED for level in levels)
@@ -326,8 +346,8 @@ def measure_memory() -> dict[str, float | None]:
     bare = run_alone("import numpy, gymnasium")
     ours = run_alone(
         "import numpy, gymnasium, lmmr1\n"
-        "envs = gymnasium.make_vec('LMMR1/Sokoban-v0', num_envs=4096, observation='grid', dim_room=(10, 10), num_boxes=4,"
-        " generation='fast', pool=1000)\n"
+        "envs = gymnasium.make_vec('LMMR1/Sokoban-v0', num_envs=4096, observation='grid', dim_room=(10, 10),"
+        " num_boxes=4, generation='fast', pool=1000)\n"
         "envs.reset(seed=0)\nfor _ in range(200): envs.step(numpy.zeros(4096, int))"
     )
     print(f"4,096 grid boards: {ours[0] - bare[0]:.0f} MB over the interpreter's {bare[0]:.0f} MB")
@@ -335,7 +355,7 @@ def measure_memory() -> dict[str, float | None]:
 
 
 def measure_start() -> dict[str, float | None]:
-    """CPU-seconds from `gym.make_vec` to the first step of the compiled engine, its cache warm, and of a level before."""
+    """CPU-seconds from `gym.make_vec` to the first step of the compiled engine, ten levels included, cache warm."""
     if not has_numba():
         return {"first_step_s": None}
     code = (
@@ -352,7 +372,9 @@ def measure_start() -> dict[str, float | None]:
 def run_alone(code: str) -> tuple[float, str]:
     """Runs a program in a process of its own; its peak memory in MB and what it printed before."""
     # The peak of this program alone; ru_maxrss would count the parent's too.
-    tail = "\nprint(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    tail = (
+        "\nprint(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
     done = subprocess.run([sys.executable, "-c", code + tail], capture_output=True, text=True, check=True)
     *printed, peak = done.stdout.split()
     return float(peak), " ".join(printed)

@@ -2,10 +2,13 @@
 
     .venv-jumanji/bin/python benchmarks/sokoban_peers.py jumanji levels.npy
 
-A request names a case and how many seconds to play it; the answer is steps (or levels) and CPU-seconds of the process, all
-threads. ``levels.npy`` holds boards in codes 0 to 6, uint8, shape (M, 10, 10). All play random actions, episodes of 120 steps,
-and start over by themselves.
+A request names a case and how many seconds to play it; the answer is steps (or levels) and CPU-seconds of the process,
+all threads. ``levels.npy`` holds boards in codes 0 to 6, uint8, shape (M, 10, 10). All play random actions, episodes
+of 120 steps, and start over by themselves.
 """
+
+# The peers are installed where this runs, and nowhere else.
+# pyright: reportMissingImports=false
 
 from __future__ import annotations
 
@@ -134,7 +137,7 @@ def play_envpool(boards: np.ndarray) -> dict[str, Callable[[], Play]]:
     import envpool
 
     # Without base_path the level file is not found, and every environment gets one trivial level.
-    base = os.path.dirname(envpool.__file__)
+    base = os.path.dirname(str(envpool.__file__))
 
     def make(count: int, steps: int) -> Play:
         env = envpool.make("Sokoban-v0", "gymnasium", num_envs=count, num_threads=1, base_path=base)

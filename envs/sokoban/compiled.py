@@ -1,8 +1,9 @@
 """Numba, where it is installed: the one file here that imports it.
 
 A kernel is a function of integers and of arrays (or lists) of them, decorated with ``@kernel``. With Numba
-(``lmmr1[fast]``) it is compiled at its first call and kept on disk; without, the same function runs as plain Python, with
-the same results. Modules of kernels are imported when they are needed first, so that nobody pays for what he does not use.
+(``lmmr1[fast]``) it is compiled at its first call and kept on disk; without, the same function runs as plain Python,
+with the same results. Modules of kernels are imported when they are needed first, so that nobody pays for what he does
+not use.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ def kernel(function: F) -> F:
         return function
     from numba import njit
 
-    options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    compile_it: Any = njit
+    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)
+        return compile_it(cache=True, **options)(function)
     except RuntimeError:
         # Neither the package's folder nor the user's cache can be written: then every process compiles for itself.
-        return njit(**options)(function)
+        return compile_it(**options)(function)
 
 
 def buffer(values: Any, dtype: Any = np.int64) -> Any:

@@ -48,9 +48,9 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     ``observation="text"``: `Utterance`, a line a row; ``text_format`` says in which characters.
 
     ## Starting State
-    A level that has a solution, with no box on a target: newly generated, or drawn from ``levels`` or from the ``pool``.
-    ``reset(options={"level": level})`` starts from a `Level` or its XSB text, which may be a position without solution;
-    one that is smaller than the room is filled up with wall.
+    A level that has a solution, with no box on a target: newly generated, or drawn from ``levels`` or from the
+    ``pool``. ``reset(options={"level": level})`` starts from a `Level` or its XSB text, which may be a position
+    without solution; one that is smaller than the room is filled up with wall.
 
     ## Rewards
     The terms of `RewardTerms` that apply are added up. By default: -0.1 a step, +1 when the number of covered targets
@@ -68,9 +68,9 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     bool. ``dead`` is found out only where a reward term or ``end_when_dead`` or ``show_optimal_moves`` asks for it, and
     stays False otherwise. With ``show_optimal_moves`` also ``optimal_moves``: the names of all best actions, a tuple.
     With ``show_regret`` also ``optimal``, the moves of a shortest solution from the start (-1: unknown or none), and
-    ``regret``, the moves made over those once the level is solved (nan before). With ``show_score`` also ``score``,
+    ``regret``, the moves made over those once the level is solved (0 before). With ``show_score`` also ``score``,
     MageBench's: 100 plus 5 times what the best return so far (of gym-sokoban's rewards, at least 0) lacks to that of a
-    shortest solution; nan where none is known.
+    shortest solution; minus infinity where none is known.
 
     ## Arguments
     - ``dim_room``: rows and columns, walls included; (7, 7) by default, or the size of the largest of ``levels``.
@@ -80,7 +80,8 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     - ``observation``: "rgb" (default), "tiny_rgb", "grid" or "text".
     - ``tile_size``: pixels of a cell, 16 by default, at least 8.
     - ``action_set``: "moves4" (default) or "gym9".
-    - ``levels``: XSB, Boxoban or SOK text, the path of a file or a folder of it, or `Level` objects. Nothing is generated.
+    - ``levels``: XSB, Boxoban or SOK text, the path of a file or a folder of it, or `Level` objects. Nothing is
+      generated.
     - ``split``: "all" (default), "train" or "test". One level in five is test, by a hash of its content; "train" never
       yields it.
     - ``min_moves``, ``max_moves``: bounds on the length of the shortest solution; 1 and None (no bound) by default.
@@ -94,7 +95,8 @@ class SokobanEnv(gym.Env[Any, np.int64]):
     - ``num_gen_steps``: steps of the walk that digs a room; by default gym-sokoban's 1.7 times rows plus columns.
     - ``search_depth``: longest line of play of the search; by default 300, for "vagen" 100.
     - ``pool``: number of levels that are made once and drawn from; by default (None) each reset makes a new one.
-    - ``prompt``: "plain" (default), "lmm-r1", "magebench-global" or "magebench-online": what a player is told in a chat.
+    - ``prompt``: "plain" (default), "lmm-r1", "magebench-global" or "magebench-online": what a player is told in a
+      chat.
     - ``text_format``: "xsb" (default), "ragen" or "vagen": the characters of text.
     - ``render_mode``: "rgb_array" returns the picture, "ansi" the board as text, "human" opens a window.
 

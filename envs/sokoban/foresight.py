@@ -62,7 +62,8 @@ class Foresight:
 
     @property
     def solver(self) -> Solver:
-        """The solver of the present room, kept for the episode: with many environments the shared memory is too short."""
+        """The solver of the present room."""
+        # Kept for the episode: with many environments in one process the shared memory of solvers is too short.
         if self._solver is None:
             assert self._room is not None, "an episode was started"
             self._solver = solver_for(self._room)
@@ -101,12 +102,12 @@ class Foresight:
         if self._shown.regret:
             known = info["success"] and self._optimal > 0
             info["optimal"] = self._optimal
-            info["regret"] = steps_taken / self._optimal if known else math.nan
+            info["regret"] = steps_taken / self._optimal if known else 0.0
 
         if self._shown.score:
             # https://arxiv.org/abs/2412.04531; their bound is a stored solution's return, ours is the best there is.
             lacking = self._best_return - self._best_possible
-            info["score"] = 100.0 + 5.0 * lacking if self._optimal > 0 else math.nan
+            info["score"] = 100.0 + 5.0 * lacking if self._optimal > 0 else -math.inf
 
     def plan(self, player: int, boxes: tuple[int, ...]) -> list[str]:
         """Returns the names of the actions of a shortest solution; empty when there is none or none was found."""

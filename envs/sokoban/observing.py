@@ -1,4 +1,4 @@
-"""What an environment shows: the board as codes, as a picture that is kept and changed where the board did, or as text."""
+"""What an environment shows: the board as codes, as a picture that is changed where the board did, or as text."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def transitions(push: bool) -> tuple[tuple[int, int, int] | None, ...]:
     table: list[tuple[int, int, int] | None] = [None] * 64
     for ahead in range(PLAYER):
         for behind in range(PLAYER):
-            board = Board((WALL, PLAYER, ahead, behind, WALL, TARGET), 6)
+            board = Board(bytes((WALL, PLAYER, ahead, behind, WALL, TARGET)), 6)
             outcome = board.move(MOVES.index("Right"), push)
             if outcome.moved:
                 kind = PUSHED + outcome.covered if outcome.pushed else WALKED

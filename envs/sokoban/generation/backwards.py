@@ -104,33 +104,35 @@ class Backwards:
             UserError: No level turned up in ten thousand tries.
         """
         digging = self.digging
-        with _LOCK:
-            for _ in range(MAX_FAILURES):
-                level = self._try()
-                if level is not None:
-                    return level
+        for _ in range(MAX_FAILURES):
+            level = self.try_once()
+            if level is not None:
+                return level
         rows, columns = digging.dim_room
         raise UserError(
             f"no level of {rows} by {columns} with {digging.num_boxes} boxes turned up in {MAX_FAILURES} tries: "
             "enlarge dim_room, lower num_boxes, or raise num_gen_steps or search_depth"
         )
 
-    def _try(self) -> Level | None:
+    def try_once(self) -> Level | None:
+        """Makes one try of four rooms; None where the method gives up."""
         from .reverse import OK, generate_level
 
         digging = self.digging
         (rows, columns), boxes = digging.dim_room, digging.num_boxes
         ragen, _, cap = METHODS[digging.method]
-        stamps, cells, targets, table, order, stack, holder, where, out = _space(cap, digging.depth)
-        made = generate_level(
-            self._python, self._numpy, rows, columns, boxes, digging.steps, ragen, digging.depth, cap, stamps, cells,
-            targets, table, order, stack, holder, where, out,
-        )  # fmt: skip
-        if made != OK:
-            return None
-        walls = (np.asarray(cells[: rows * columns]) == 1).tobytes()
-        *places, player = np.asarray(out[: boxes + 1]).tolist()
-        return Level(rows, columns, walls, tuple(np.asarray(targets[:boxes]).tolist()), tuple(sorted(places)), player)
+        with _LOCK:
+            stamps, cells, targets, table, order, stack, holder, where, out = _space(cap, digging.depth)
+            made = generate_level(
+                self._python, self._numpy, rows, columns, boxes, digging.steps, ragen, digging.depth, cap, stamps,
+                cells, targets, table, order, stack, holder, where, out,
+            )  # fmt: skip
+            if made != OK:
+                return None
+            walls = (np.asarray(cells[: rows * columns]) == 1).tobytes()
+            *places, player = np.asarray(out[: boxes + 1]).tolist()
+            goals = tuple(np.asarray(targets[:boxes]).tolist())
+        return Level(rows, columns, walls, goals, tuple(sorted(places)), player)
 
 
 def _space(cap: int, depth: int) -> list[Any]:

@@ -172,6 +172,7 @@ def play_backwards(
             continue  # The same position again, which is explored already.
         k = holder[at - step] - 1 if action < 4 else -1
         placed = stack[base + 4]
+        before = -1
         if k >= 0:
             before = where[k]
             where[k] = 2 * at + 1

@@ -84,7 +84,9 @@ class Feed(Protocol):
 
 
 class ListFeed:
-    """Levels of a list, each as likely, chosen by SplitMix64 (Steele, Lea and Flood, 2014, doi:10.1145/2660193.2660195).
+    """Levels of a list, each as likely as the others.
+
+    Chosen by SplitMix64 (Steele, Lea and Flood, 2014, doi:10.1145/2660193.2660195).
 
     Attributes:
         state: 64 bits; drawn from the environment's generator when it is seeded.
@@ -256,7 +258,8 @@ def _make_pool(selection: Selection) -> list[Level]:
             return list(found)
         if drawn > 20 * (selection.pool or 0) + 1000:
             raise UserError(
-                f"pool is {selection.pool}, but only {len(found)} different levels turned up: lower it or enlarge dim_room"
+                f"pool is {selection.pool}, but only {len(found)} different levels turned up: "
+                "lower it or enlarge dim_room"
             )
         found[feed.next()] = None
     raise AssertionError("count() does not end")
@@ -272,8 +275,8 @@ def _choose(levels: str | os.PathLike[str] | Sequence[Level], selection: Selecti
             rows, columns = selection.dim_room
             if level.rows > rows or level.columns > columns:
                 raise UserError(
-                    f"levels: level {number} is {level.rows} by {level.columns}, more than dim_room {rows} by {columns}: "
-                    "enlarge dim_room, or leave it out to take the size of the largest level"
+                    f"levels: level {number} is {level.rows} by {level.columns}, more than dim_room {rows} by "
+                    f"{columns}: enlarge dim_room, or leave it out to take the size of the largest level"
                 )
         if (selection.num_boxes is None or len(level.boxes) == selection.num_boxes) and selection.fits(level):
             chosen.append(level)

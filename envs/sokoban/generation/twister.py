@@ -25,7 +25,7 @@ def seed_numpy(stream: Any, seed: int) -> None:
 
 @kernel
 def seed_python(stream: Any, seed: int) -> None:
-    """Seeds like ``random.seed(seed)``, seed from 0 to 2^32 - 1 (``init_by_array`` of the authors, a key of one word)."""
+    """Seeds like ``random.seed(seed)``, seed from 0 to 2^32 - 1 (``init_by_array``, a key of one word)."""
     seed_numpy(stream, 19650218)
     i = 1
     for _ in range(624):

@@ -1,9 +1,10 @@
 """Levels as text: what people exchange them in, read with care and written.
 
-A level has one character a cell: ``#`` wall, space, ``-`` or ``_`` floor, ``.`` target, ``$`` box, ``*`` box on a target,
-``@`` player, ``+`` player on a target. That is XSB, Boxoban's files (each level below a line ``; number``) and SOK (titles,
-remarks and solutions between the levels, and rows that may be run-length encoded, ``3#|#2-`` for ``###`` over ``#--``).
-Levels end at a blank line, at a line that starts with ``;`` or ``::`` or holds a ``:``, and at one with letters and no ``#``.
+A level has one character a cell: ``#`` wall, space, ``-`` or ``_`` floor, ``.`` target, ``$`` box, ``*`` box on a
+target, ``@`` player, ``+`` player on a target. That is XSB, Boxoban's files (each level below a line ``; number``) and
+SOK (titles, remarks and solutions between the levels, and rows that may be run-length encoded, ``3#|#2-`` for ``###``
+over ``#--``). Levels end at a blank line, at a line that starts with ``;`` or ``::`` or holds a ``:``, and at one with
+letters and no ``#``.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def read_levels(source: str | os.PathLike[str]) -> list[Level]:
         UserError: There is no such file, it is not text, or a level of it cannot be played; the message names the file.
     """
     text = os.fspath(source)
-    if "\n" in text:
+    if "\n" in text or not text.strip():
         return parse_levels(text)
     path = Path(text)
     if path.is_dir():
@@ -108,9 +109,7 @@ def write_levels(levels: Iterable[Level], format: str = "xsb") -> str:
     if format == "boxoban":
         return "".join(f"; {number}\n{text}\n\n" for number, text in enumerate(texts))
     if format == "sok":
-        return "".join(
-            f"Level {number}\n\n{text.replace(' ', '-')}\n\n" for number, text in enumerate(texts, start=1)
-        )
+        return "".join(f"Level {number}\n\n{text.replace(' ', '-')}\n\n" for number, text in enumerate(texts, start=1))
     return "\n\n".join(texts) + "\n"
 
 

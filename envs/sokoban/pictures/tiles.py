@@ -17,7 +17,7 @@ BRICK, JOINT = (90, 60, 50), (60, 40, 30)
 RED, BLUE = (220, 40, 40), (40, 80, 200)
 WOOD, GREEN, FRAME = (200, 150, 60), (60, 180, 60), (70, 50, 20)
 
-# A pixel a cell: wall, floor, target, box on a target, box, player, player on a target.
+# A pixel a cell, in gym-sokoban's colours: wall, floor, target, box on a target, box, player, player on a target.
 TINY_COLOURS = (
     (0, 0, 0),
     (243, 248, 238),
@@ -75,7 +75,7 @@ def load_tiles(tile_size: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def load_palette() -> np.ndarray:
-    """Returns the pixels of ``tiny_rgb``, gym-sokoban's colours, as tiles of one pixel: shape (7, 1, 1, 3), dtype uint8, read-only."""
+    """Returns the pixels of ``tiny_rgb`` as tiles: shape (7, 1, 1, 3), dtype uint8, read-only."""
     palette = np.array(TINY_COLOURS, np.uint8).reshape(-1, 1, 1, 3)
     palette.setflags(write=False)
     return palette

@@ -1,4 +1,4 @@
-"""Optimal solutions, in pushes or in moves, of levels of any size; what could not be found in time is called unknown."""
+"""Optimal solutions, in pushes or in moves, of levels of any size; what was not found in time is called unknown."""
 
 from __future__ import annotations
 
@@ -99,9 +99,16 @@ class RoomSearch:
 
         count, self.boxes = level.rows * level.columns, len(level.targets)
         n = self.cells = count - sum(level.walls)
-        self._index, self._neighbours, self._distance, self._dead, self._goal, self._holder, self._steps, self._queue = (
-            _carve(count, 4 * n, self.boxes * n, n + 1, n + 1, n + 1, n + 1, n + 1)
-        )
+        (
+            self._index,
+            self._neighbours,
+            self._distance,
+            self._dead,
+            self._goal,
+            self._holder,
+            self._steps,
+            self._queue,
+        ) = _carve(count, 4 * n, self.boxes * n, n + 1, n + 1, n + 1, n + 1, n + 1)
         self._seen, self._again, self._at, self._frozen = _carve(n + 1, n + 1, self.boxes, self.boxes)
         number_cells(buffer(np.frombuffer(level.walls, np.uint8)), level.columns, count, self._index, self._neighbours)
         targets = [self._index[cell] for cell in level.targets]
@@ -139,7 +146,9 @@ class RoomSearch:
             space = RoomSearch._space
             if space is None:
                 space = RoomSearch._space = _Space()
-            return self._solve(space, player, boxes, metric, node_limit, None if time_limit is None else began + time_limit)
+            return self._solve(
+                space, player, boxes, metric, node_limit, None if time_limit is None else began + time_limit
+            )
 
     def _solve(
         self, space: _Space, player: int, boxes: Sequence[int], metric: Metric, node_limit: int, deadline: float | None

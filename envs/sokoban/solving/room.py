@@ -1,8 +1,8 @@
 """Exact answers about a position: how many moves are left, which moves are best, whether it is lost.
 
 With one box a table of all positions of the room is computed once, backwards from the solved ones. With several boxes
-the search of `optimal.py` looks for the solution with the fewest moves, up to a limit of positions; beyond it the answer
-is "unknown" (None), never a guess. What lies on a solution that was found is remembered.
+the search of `optimal.py` looks for the solution with the fewest moves, up to a limit of positions; beyond it the
+answer is "unknown" (None), never a guess. What lies on a solution that was found is remembered.
 """
 
 from __future__ import annotations

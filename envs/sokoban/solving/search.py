@@ -3,8 +3,8 @@
 A position is the boxes' cells in rising
 order and the player's; counted in pushes, players who can walk to each other are the same. The estimate is the cheapest
 way to send every box to a target of its own by pushes alone (an assignment; the sum of each box's nearest target beyond
-eight boxes). A position is dropped when a box can reach no target, or when boxes have frozen each other off their targets.
-The search stops after a number of positions and can go on from there.
+eight boxes). A position is dropped when a box can reach no target, or when boxes have frozen each other off their
+targets. The search stops after a number of positions and can go on from there.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ def advance(
             for d in range(4):
                 beside = neighbours[4 * cell + (d ^ 1)]
                 after = neighbours[4 * cell + d]
-                # Boxes and walls bear the stamp without having been walked to; cells that no box may enter include walls.
+                # Boxes and walls bear the stamp without having been walked to; cells that no box may enter include
+                # walls.
                 if dead[after] or holder[after] or seen[beside] != stamp or beside == n or holder[beside]:
                     continue
                 # The position after the push, its boxes in rising order.

@@ -35,8 +35,8 @@ LEGENDS = {
         "figure is a target that you stand on."
     ),
     "tiny_rgb": (
-        "The picture is seen from above, a pixel a cell: black is wall, white floor, pink a target, brown a box, red a box "
-        "on a target, green you, and yellow you on a target."
+        "The picture is seen from above, a pixel a cell: black is wall, white floor, pink a target, brown a box, red a "
+        "box on a target, green you, and yellow you on a target."
     ),
     "grid": f"The board is text: {SYMBOL_LEGEND} The first line is the top row.",
 }

@@ -1,10 +1,10 @@
-"""Named configurations: the sizes that gym-sokoban registers, and the tasks that LMM-R1, MageBench, RAGEN and VAGEN set.
+"""Named configurations: the sizes that gym-sokoban registers, and the tasks of LMM-R1, MageBench, RAGEN and VAGEN.
 
     chat = preset("lmm-r1").make()                    # a ChatEnv
     env = gym.make(GAMES["small-v0"].id, **GAMES["small-v0"].kwargs)
 
-Each is an `EnvironmentConfig`, what a recipe writes under ``environments``: the id of the world, its arguments and those of
-`ChatEnv`.
+Each is an `EnvironmentConfig`, what a recipe writes under ``environments``: the id of the world, its arguments and
+those of `ChatEnv`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from lmmr1.envs.registry import EnvironmentConfig
 ID = "LMMR1/Sokoban-v0"
 
 
-def _game(dim_room: tuple[int, int], num_boxes: int, max_steps: int, num_gen_steps: int | None = None) -> EnvironmentConfig:
+def _game(
+    dim_room: tuple[int, int], num_boxes: int, max_steps: int, num_gen_steps: int | None = None
+) -> EnvironmentConfig:
     kwargs: dict[str, Any] = {
         "dim_room": dim_room,
         "num_boxes": num_boxes,

@@ -25,8 +25,8 @@ class Engine(Protocol):
         """Plays an action on every board, and writes float64 rewards, (N,), and the bool `MARKS`, (6, N).
 
         Returns:
-            In the mode `SAME_STEP` the number of boards in ``memory.ended``. Below 0: -1 - i when there is no such action
-            on board i, -1 - N - i when that board is over (`DISABLED`); nothing is played on boards from i on then.
+            In the mode `SAME_STEP` the number of boards in ``memory.ended``. Below 0, and nothing was played: -1 - i
+            when there is no such action on board i, -1 - N - i when that board is over (`DISABLED`).
         """
         ...
 
@@ -183,5 +183,3 @@ class NumbaEngine:
 
 def _pack(starts: np.ndarray) -> np.ndarray:
     return (starts[:, 0] | starts[:, 1] << 16).astype(np.uint64)
-
-

@@ -38,10 +38,11 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
     Args:
         num_envs: Number of boards.
         autoreset_mode: When a board whose episode ended gets its next level.
-        copy: Whether what `step` and `reset` return is the caller's to keep. With False, observations, rewards, ends and
-            infos are views of memory that the next step overwrites; nothing of the size of the observations is copied.
-        engine: "numba" (the extra ``fast``), "numpy", or "single", which is a `SyncVectorEnv`. "auto" takes the first of
-            them that is installed, but "single" where the solver is asked (``rewards`` that look ahead,
+        copy: Whether what `step` and `reset` return is the caller's to keep. With False, observations, rewards, ends
+            and infos are views of memory that the next step overwrites; nothing of the size of the observations is
+            copied.
+        engine: "numba" (the extra ``fast``), "numpy", or "single", which is a `SyncVectorEnv`. "auto" takes the first
+            of them that is installed, but "single" where the solver is asked (``rewards`` that look ahead,
             ``end_when_dead``, ``show_optimal_moves``, ``show_regret``) and for observations as text.
         **arguments: Those of `SokobanEnv`.
 
@@ -99,7 +100,7 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         )
         make = NumbaEngine if self.engine == "numba" else NumPyEngine
         self.boards: Engine = make(num_envs, rules, single.levels)
-        self._memory: Boards = self.boards.memory
+        self.memory: Boards = self.boards.memory
         self._mode = rules.mode
         # New levels come from a feed of each board; levels of a list are chosen by the engine itself.
         self._feeds: list[Feed] = [] if single.levels is not None else [single.source.feed() for _ in range(num_envs)]
@@ -143,13 +144,13 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         elif self._feeds:
             self._load(which, [self._feeds[i].next() for i in which])
         else:
-            chosen = self._memory.choose(which)
-            self.boards.load(which, self._memory.pool[chosen], self._memory.starts[chosen])
+            chosen = self.memory.choose(which)
+            self.boards.load(which, self.memory.pool[chosen], self.memory.starts[chosen])
         self.boards.resume(which)
         self._pending = np.setdiff1d(self._pending, which)
         self._ready = bool(self._begun.all())
         nothing = np.zeros((4, self.num_envs), np.bool_)
-        return self._memory.observe(self.copy), self._infos(*nothing, self._all if mask is None else mask.copy())
+        return self.memory.observe(self.copy), self._infos(*nothing, told=self._all if mask is None else mask.copy())
 
     def _seed(self, which: np.ndarray, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:
@@ -159,7 +160,9 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
-            raise UserError(f"there are {len(seeds)} seeds for {self.num_envs} boards; give one for each, or a single one")
+            raise UserError(
+                f"there are {len(seeds)} seeds for {self.num_envs} boards; give one for each, or a single one"
+            )
         feed = ListFeed(())
         for i in which.tolist():
             given = seeds[i]
@@ -171,18 +174,18 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
                 self._feeds[i].start(generator, given)
             else:
                 feed.start(generator, given)
-                self._memory.streams[i] = feed.state
+                self.memory.streams[i] = feed.state
         self._begun[which] = True
 
     def _load(self, which: np.ndarray, levels: Sequence[Level]) -> None:
-        self.boards.load(which, *pack_levels(levels, self._memory.cells))
+        self.boards.load(which, *pack_levels(levels, self.memory.cells))
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Plays an action on every board.
 
         Args:
-            actions: Integers, shape (num_envs,). The action of a board that gets its next level is not looked at, but must
-                be one there is.
+            actions: Integers, shape (num_envs,). The action of a board that gets its next level is not looked at, but
+                must be one there is.
 
         Returns:
             Observations, rewards (float64), terminated and truncated (bool), infos.
@@ -212,13 +215,14 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             self._add_finals(infos, ended)
         if self._feeds:
             self._feed(terminated | truncated, ended)
-        return self._memory.observe(self.copy), rewards, terminated, truncated, infos
+        return self.memory.observe(self.copy), rewards, terminated, truncated, infos
 
     def _read_actions(self, actions: Any) -> np.ndarray:
         actions = np.asarray(actions)
         if actions.shape != self._shape or actions.dtype.kind not in "iu":
             raise UserError(
-                f"actions have shape {actions.shape} and dtype {actions.dtype}; give {self.num_envs} integers, one a board"
+                f"actions have shape {actions.shape} and dtype {actions.dtype}; "
+                f"give {self.num_envs} integers, one a board"
             )
         return np.ascontiguousarray(actions, np.int64)
 
@@ -226,13 +230,13 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         if board >= self.num_envs:
             raise gym.error.ResetNeeded(f"the episode of board {board - self.num_envs} is over: reset it")
         raise UserError(
-            f"there is no action {actions[board]} (board {board}): give integers from 0 to {len(self._memory.plays) - 1}"
+            f"there is no action {actions[board]} (board {board}): give integers from 0 to {len(self.memory.plays) - 1}"
         )
 
     def _feed(self, over: np.ndarray, ended: int) -> None:
         """Gives new levels to the boards that need them now, or notes those that will in the next step."""
         if self._mode == SAME_STEP and ended:
-            which = self._memory.ended[0, :ended]
+            which = self.memory.ended[0, :ended]
             self._load(which, [self._feeds[i].next() for i in which])
         elif self._mode == NEXT_STEP:
             self._pending = np.flatnonzero(over)
@@ -254,7 +258,7 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         }
 
     def _add_finals(self, infos: dict[str, Any], ended: int) -> None:
-        which, kinds = self._memory.ended[:, :ended]
+        which, kinds = self.memory.ended[:, :ended]
         observations = np.full(self.num_envs, None, dtype=object)
         told = np.zeros(self.num_envs, np.bool_)
         told[which] = True
@@ -264,7 +268,7 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
             final[f"_{name}"] = told
         outcomes = self._single.outcome_infos
         for place, (i, kind) in enumerate(zip(which.tolist(), kinds.tolist(), strict=True)):
-            observations[i] = self._memory.observation_of(self._memory.finals[place])
+            observations[i] = self.memory.observation_of(self.memory.finals[place])
             for name, value in outcomes[kind].items():
                 final[name][i] = value
         infos |= {"final_obs": observations, "_final_obs": told, "final_info": final, "_final_info": told}
@@ -276,8 +280,8 @@ class SokobanVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         if self.engine == "single":
             return self._singles.render()
         if self.render_mode == "ansi":
-            return tuple(self._single.write(board) for board in self._memory.boards)
-        return tuple(render(board, self._single.tile_size) for board in self._memory.boards)
+            return tuple(self._single.write(board) for board in self.memory.boards)
+        return tuple(render(board, self._single.tile_size) for board in self.memory.boards)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes the single environments, if there are any."""
@@ -289,7 +293,8 @@ def _choose_engine(engine: str, single: SokobanEnv) -> str:
     alone = single.foresight.asked or single.observation == "text"
     if engine in ("numba", "numpy") and alone:
         raise UserError(
-            f'engine="{engine}" neither asks the solver nor writes text; use engine="auto", which then plays the boards one by one'
+            f'engine="{engine}" neither asks the solver nor writes text; use engine="auto", which then plays the '
+            "boards one by one"
         )
     if engine == "numba":
         require_numba('engine="numba"')

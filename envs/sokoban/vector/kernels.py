@@ -1,9 +1,9 @@
 """The compiled step of many boards. Imported only with Numba: plain Python would be slower than the NumPy engine.
 
-Boards lie one after the other as bytes, two rows of padding at both ends. What a step does to the cell ahead and the one
-behind it is looked up and written without branches. The state of a board is packed into 64 bits: the player's cell (16),
-targets left (16), steps taken (31), and whether the episode is over (1). Indices are unsigned, because signed ones are
-tested for wrapping around.
+Boards lie one after the other as bytes, two rows of padding at both ends. What a step does to the cell ahead and the
+one behind it is looked up and written without branches. The state of a board is packed into 64 bits: the player's cell
+(16), targets left (16), steps taken (31), and whether the episode is over (1). Indices are unsigned, because signed
+ones are tested for wrapping around.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def step_boards(
         state: uint64, (N,), packed.
         flat: uint8, the boards with their padding.
         plays: uint64, (2, A): for each action the cells it goes on (modulo 2^64), and where its table begins.
-        lut: uint32: cell ahead (3 bits), cell behind (3), kind of step (3), whether the player moves (1), by how much the
-            targets left change, plus one (2).
+        lut: uint32: cell ahead (3 bits), cell behind (3), kind of step (3), whether the player moves (1), by how much
+            the targets left change, plus one (2).
         pays: float64, (7,), by kind of step.
         pool: uint8, (M * cells,), boards to start from; empty: whoever called sets the boards up.
         starts: uint64, (M,), their states.
@@ -75,7 +75,8 @@ def step_boards(
             elements and lines of a tile, elements from one line of a picture to the next, elements of a picture.
 
     Returns:
-        Boards written to ``ended``; -1 - i for an impossible action on board i; -1 - N - i for one that is over (mode 2).
+        Boards written to ``ended``; -1 - i for an impossible action on board i; -1 - N - i for one that is over (mode
+        2).
     """
     number = uint64(state.shape[0])
     bad = 0
@@ -85,6 +86,10 @@ def step_boards(
         for i in range(number):
             if uint64(actions[uint64(i)]) >= uint64(plays.shape[1]):
                 return -1 - np.int64(i)
+    if sizes[3] == uint64(2):
+        for i in range(number):
+            if state[uint64(i)] >> uint64(63):
+                return -1 - np.int64(number) - np.int64(i)
     cells = sizes[1]
     limit = sizes[2]
     mode = sizes[3]
@@ -108,8 +113,6 @@ def step_boards(
         word = state[i]
         restart = False
         if word >> uint64(63):
-            if mode == uint64(2):
-                return -1 - np.int64(number) - np.int64(i)
             restart = True
             rewards[i] = 0.0
             bits[i] = 0
@@ -120,9 +123,7 @@ def step_boards(
             start = base + (word & low)
             ahead = start + delta
             behind = ahead + delta
-            entry = uint64(
-                lut[tables[play] + uint64(flat[ahead]) * uint64(8) + uint64(flat[behind])]
-            )
+            entry = uint64(lut[tables[play] + uint64(flat[ahead]) * uint64(8) + uint64(flat[behind])])
             moves = (entry >> uint64(9)) & uint64(1)
             kind = (entry >> uint64(6)) & uint64(7)
             before = uint64(flat[start])

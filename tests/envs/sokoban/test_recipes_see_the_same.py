@@ -1,7 +1,8 @@
 """What the shipped recipes see of Sokoban stays as it was when their results were measured, bit by bit.
 
 `recipe_trajectories.json` was written before the present code: for every configuration of Sokoban in a shipped recipe
-a digest of levels, pictures, texts, rewards and infos over fifty seeds (some hundred episodes in all). To write it anew, on purpose:
+a digest of levels, pictures, texts, rewards and infos over fifty seeds (some hundred episodes in all). To write it
+anew, on purpose:
 
     python tests/envs/sokoban/test_recipes_see_the_same.py
 """
@@ -62,8 +63,8 @@ def digest_of(config: EnvironmentConfig) -> str:
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
         # The second episode of a seed goes on with the world's generator.
-        for options in ({"seed": seed}, {}):
-            messages, info = chat.reset(**options)
+        for first in (seed, None):
+            messages, info = chat.reset(seed=first)
             take(messages, world.state().to_xsb(), shown(info))
             for _ in range(LONGEST):
                 try:
@@ -95,4 +96,6 @@ def test_the_recipe_sees_what_it_saw(name: str) -> None:
 
 
 if __name__ == "__main__":
-    RECORDED.write_text(json.dumps({name: digest_of(config) for name, config in CONFIGURATIONS.items()}, indent=1) + "\n")
+    RECORDED.write_text(
+        json.dumps({name: digest_of(config) for name, config in CONFIGURATIONS.items()}, indent=1) + "\n"
+    )
