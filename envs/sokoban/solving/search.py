@@ -89,7 +89,7 @@ def rehash(header: Any, n: int, boxes: int, hashes: Any, nodes: Any, table: Any,
 def advance(
     header: Any, budget: int, n: int, boxes: int, by_moves: int, neighbours: Any, distance: Any, dead: Any, goal: Any,
     hashes: Any, nodes: Any, heads: Any, table: Any, holder: Any, steps: Any, seen: Any, again: Any, queue: Any,
-    best: Any, at: Any, frozen: Any,
+    best: Any, at: Any, after_push: Any, frozen: Any,
 ) -> None:  # fmt: skip
     """Expands ``budget`` positions at most, or until solved, exhausted, or short of space (`CROWDED`)."""
     width = boxes + 6
@@ -143,23 +143,11 @@ def advance(
                 # walls.
                 if dead[after] or holder[after] or seen[beside] != stamp or beside == n or holder[beside]:
                     continue
-                # The position after the push, its boxes in rising order.
-                for j in range(boxes):
-                    holder[nodes[base + j]] = 0
-                    at[j] = nodes[base + j]
-                pushed = k
-                at[pushed] = after
-                while pushed > 0 and at[pushed - 1] > after:
-                    at[pushed] = at[pushed - 1]
-                    pushed -= 1
-                    at[pushed] = after
-                while pushed + 1 < boxes and at[pushed + 1] < after:
-                    at[pushed] = at[pushed + 1]
-                    pushed += 1
-                    at[pushed] = after
-                for j in range(boxes):
-                    holder[at[j]] = j + 1
-                good = not is_frozen(n, boxes, at, pushed, neighbours, holder, dead, goal, frozen)
+                # The boxes after the push, this one still in its place among them.
+                at[k] = after
+                holder[cell] = 0
+                holder[after] = k + 1
+                good = not is_frozen(n, boxes, at, k, neighbours, holder, dead, goal, frozen)
                 stands = cell
                 if good and not by_moves:
                     mark = header[7] + 1
@@ -168,9 +156,21 @@ def advance(
                     for j in range(boxes):
                         again[at[j]] = mark
                     stands = find_lowest(cell, neighbours, again, mark, queue)
-                for j in range(boxes):
-                    holder[at[j]] = 0
+                holder[after] = 0
+                holder[cell] = k + 1
+                at[k] = cell
                 if good:
+                    # ... and in rising order.
+                    for j in range(boxes):
+                        after_push[j] = at[j]
+                    place = k
+                    while place > 0 and after_push[place - 1] > after:
+                        after_push[place] = after_push[place - 1]
+                        place -= 1
+                    while place + 1 < boxes and after_push[place + 1] < after:
+                        after_push[place] = after_push[place + 1]
+                        place += 1
+                    after_push[place] = after
                     total = cost + 1 + (steps[beside] if by_moves else 0)
                     slot = (key ^ hashes[cell] ^ hashes[after] ^ hashes[n + stands]) & mask
                     known = -1
@@ -178,7 +178,7 @@ def advance(
                         there = (table[slot] - 1) * width
                         same = nodes[there + boxes] == stands
                         for j in range(boxes):
-                            if nodes[there + j] != at[j]:
+                            if nodes[there + j] != after_push[j]:
                                 same = False
                                 break
                         if same:
@@ -186,13 +186,13 @@ def advance(
                             break
                         slot = (slot + 1) & mask
                     if known < 0 or total < nodes[known + boxes + 2]:
-                        expected = total + estimate(n, boxes, at, 0, distance, best)
+                        expected = total + estimate(n, boxes, after_push, 0, distance, best)
                         if expected < len(heads):
                             if known >= 0:
                                 nodes[known + boxes + 5] = 2  # superseded
                             made = count * width
                             for j in range(boxes):
-                                nodes[made + j] = at[j]
+                                nodes[made + j] = after_push[j]
                             nodes[made + boxes] = stands
                             nodes[made + boxes + 1] = cell
                             nodes[made + boxes + 2] = total
@@ -205,8 +205,6 @@ def advance(
                             count += 1
                         elif expected < FAR:
                             header[6] = 1  # too long a way for the queue: then nothing can be called unsolvable
-                for j in range(boxes):
-                    holder[nodes[base + j]] = j + 1
         for k in range(boxes):
             holder[nodes[base + k]] = 0
     header[0] = count
