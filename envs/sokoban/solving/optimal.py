@@ -101,9 +101,8 @@ class RoomSearch:
         n = self.cells = count - sum(level.walls)
         # What is read most is unsigned and short, which spares the compiled code a test for each index.
         self._neighbours, self._queue = _carve(4 * n, n + 1, dtype=np.uint32)
-        self._index, self._distance, self._dead, self._goal, self._holder, self._steps, self._seen, self._again = _carve(
-            count, self.boxes * n, *[n + 1] * 6
-        )
+        self._index, self._distance = _carve(count, self.boxes * n)
+        self._dead, self._goal, self._holder, self._steps, self._seen, self._again = _carve(*[n + 1] * 6)
         self._at, self._after, self._frozen = _carve(*[self.boxes] * 3)
         number_cells(buffer(np.frombuffer(level.walls, np.uint8)), level.columns, count, self._index, self._neighbours)
         targets = [self._index[cell] for cell in level.targets]

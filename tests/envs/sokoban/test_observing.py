@@ -6,10 +6,12 @@ import hashlib
 import itertools
 import json
 import pickle
+import re
 import subprocess
 import sys
 import warnings
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -170,6 +172,14 @@ def test_named_configurations() -> None:
     assert truncated and reward == 0.0 and not info["success"]
     said = json.dumps(preset("magebench-online").make().reset(seed=0)[0][0]["content"])
     assert "move by move" in said and "up to" not in said
+
+
+def test_the_pages_code_runs() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "sokoban.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "docs/sokoban.md", "exec"), {})
 
 
 def test_any_number_of_moves_a_turn() -> None:
