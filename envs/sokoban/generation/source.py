@@ -14,7 +14,7 @@ import numpy as np
 from lmmr1.envs.errors import UserError
 
 from ..levels.level import Level
-from ..levels.text import read_levels
+from ..levels.text import locate_levels
 from ..solving.optimal import RoomSearch
 from .backwards import METHODS, Backwards, Digging
 from .scatter import SPLITS, check_generation, generate
@@ -201,15 +201,18 @@ class LevelSource:
         return _new_levels(self.selection)
 
 
-def check_playable(level: Level, number: int | None = None) -> Level:
+def check_playable(level: Level, place: str = "a level") -> Level:
     """Returns the level.
+
+    Args:
+        level: The level.
+        place: Which one it is, in words.
 
     Raises:
         UserError: It is solved already.
     """
     if level.is_solved:
-        which = "a level" if number is None else f"level {number}"
-        raise UserError(f"{which} is solved from the start; move a box off its target")
+        raise UserError(f"{place} is solved from the start; move a box off its target")
     return level
 
 
@@ -267,22 +270,26 @@ def _make_pool(selection: Selection) -> list[Level]:
 
 def _choose(levels: str | os.PathLike[str] | Sequence[Level], selection: Selection) -> list[Level]:
     if isinstance(levels, (str, os.PathLike)):
-        levels = read_levels(levels)
+        located = locate_levels(levels)
+    else:
+        located = [(f"level {number}", level) for number, level in enumerate(levels, start=1)]
     chosen: list[Level] = []
-    for number, level in enumerate(levels, start=1):
-        check_playable(level, number)
+    for place, level in located:
+        if not isinstance(level, Level):
+            raise UserError(f"levels: {place} is a {type(level).__name__}; give Level objects, a path, or XSB text")
+        check_playable(level, f"levels: {place}")
         if selection.dim_room is not None:
             rows, columns = selection.dim_room
             if level.rows > rows or level.columns > columns:
                 raise UserError(
-                    f"levels: level {number} is {level.rows} by {level.columns}, more than dim_room {rows} by "
+                    f"levels: {place} is {level.rows} by {level.columns}, more than dim_room {rows} by "
                     f"{columns}: enlarge dim_room, or leave it out to take the size of the largest level"
                 )
         if (selection.num_boxes is None or len(level.boxes) == selection.num_boxes) and selection.fits(level):
             chosen.append(level)
     if not chosen:
         raise UserError(
-            f'levels: none of the {len(levels)} levels is in the split "{selection.split}" with the num_boxes, '
+            f'levels: none of the {len(located)} levels is in the split "{selection.split}" with the num_boxes, '
             'min_moves and max_moves asked for; use split="all" or wider bounds'
         )
     return chosen

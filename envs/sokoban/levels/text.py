@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +42,21 @@ def parse_levels(text: str) -> list[Level]:
     Raises:
         LevelError: A level cannot be played, or there is none; the message names the level and the line.
     """
-    levels: list[Level] = []
+    return [level for _, level in _locate(text)]
+
+
+def _locate(text: str) -> list[tuple[str, Level]]:
+    """Reads all levels of a text, each with the words for its place."""
+    levels: list[tuple[str, Level]] = []
     block: list[str] = []
     for number, line in enumerate([*text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), ""], start=1):
         if not _ends_level(line):
             block.append(line.expandtabs().rstrip())
             if len(block) > MAX_SIDE:
-                raise LevelError(_too_large(_place(levels, number), "high"))
+                raise LevelError(_too_large(_place(len(levels) + 1, number), "high"))
         elif block:
-            levels.append(_parse_block(block, number - len(block), len(levels) + 1))
+            first, count = number - len(block), len(levels) + 1
+            levels.append((_place(count, first), _parse_block(block, first, count)))
             block = []
     if not levels:
         raise LevelError("no level found: draw one with # (wall), @ (player), $ (box) and . (target)")
@@ -78,9 +84,18 @@ def read_levels(source: str | os.PathLike[str]) -> list[Level]:
     Raises:
         UserError: There is no such file, it is not text, or a level of it cannot be played; the message names the file.
     """
+    return [level for _, level in locate_levels(source)]
+
+
+def locate_levels(source: str | os.PathLike[str]) -> list[tuple[str, Level]]:
+    """Reads levels like `read_levels`, each with the words for its place, such as "level 2, line 14".
+
+    Raises:
+        UserError: As there.
+    """
     text = os.fspath(source)
     if "\n" in text or not text.strip():
-        return parse_levels(text)
+        return _locate(text)
     path = Path(text)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
@@ -113,7 +128,7 @@ def write_levels(levels: Iterable[Level], format: str = "xsb") -> str:
     return "\n\n".join(texts) + "\n"
 
 
-def _read_file(path: Path) -> list[Level]:
+def _read_file(path: Path) -> list[tuple[str, Level]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -121,7 +136,7 @@ def _read_file(path: Path) -> list[Level]:
             f"levels: {str(path)!r} is not a text file (byte {error.start} is no UTF-8); give XSB, Boxoban or SOK text"
         ) from error
     try:
-        return parse_levels(text)
+        return [(f"{str(path)!r}: {place}", level) for place, level in _locate(text)]
     except LevelError as error:
         raise LevelError(f"levels: {str(path)!r}: {error}") from error
 
@@ -135,8 +150,7 @@ def _ends_level(line: str) -> bool:
     )
 
 
-def _place(levels: Sequence[Level] | int, line: int, column: int | None = None) -> str:
-    level = levels if isinstance(levels, int) else len(levels) + 1
+def _place(level: int, line: int, column: int | None = None) -> str:
     return f"level {level}, line {line}" + ("" if column is None else f", column {column}")
 
 

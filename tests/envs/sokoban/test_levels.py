@@ -144,10 +144,11 @@ def test_what_is_wrong_is_named_with_level_and_line(text, told) -> None:
     ("arguments", "told"),
     [
         ({"levels": f"{LEVEL}\n\n#####\n#@*+#\n#####"}, "level 2, line 6: the level has a second player"),
-        ({"levels": f"{LEVEL}\n\n#####\n#@*##\n#####"}, "level 2 is solved from the start; move a box off its target"),
+        ({"levels": f"{LEVEL}\n\n#####\n#@*##\n#####"}, "level 2, line 5 is solved from the start; move a box off"),
+        ({"levels": [LEVEL]}, "level 1 is a str; give Level objects, a path, or XSB text"),
         (
             {"levels": f"{LEVEL}\n\n{LEVEL}", "dim_room": (3, 6)},
-            "level 1 is 3 by 7, more than dim_room 3 by 6: enlarge",
+            "level 1, line 1 is 3 by 7, more than dim_room 3 by 6: enlarge",
         ),
         ({"levels": f"{LEVEL}\n", "num_boxes": 2}, "none of the 1 levels"),
         ({"dim_room": (5, 5), "num_boxes": 6, "inner_walls": 0}, "has 9 free cells, but 6 boxes, their targets and"),

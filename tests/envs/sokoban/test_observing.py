@@ -130,7 +130,8 @@ def test_another_process_says_the_same() -> None:
         "import json\nfrom tests.envs.sokoban.test_observing import CONFIGURATIONS, trajectory\n"
         "print(json.dumps([trajectory(number) for number in range(len(CONFIGURATIONS))]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert json.loads(done.stdout) == [trajectory(number) for number in range(len(CONFIGURATIONS))]
 
 
