@@ -144,7 +144,7 @@ def play_backwards(
     order[0] = key
     explored = 1
     while explored < cap:
-        base = depth * 7
+        base = depth * FRAME
         at = stack[base]
         action = stack[base + 1]
         if action == actions or depth + 2 >= depth_limit:
@@ -192,7 +192,7 @@ def play_backwards(
                 table[slot] = 0
             for i in range(explored):
                 table[slot_of(order[i], table, mask)] = order[i]
-        following = base + 7
+        following = base + FRAME
         pulls = stack[base + 2]
         last = stack[base + 3]
         stack[following] = goal
@@ -276,14 +276,14 @@ def generate_level(
     """
     count = rows * columns
     score = 0
-    for _ in range(4):
+    for _ in range(TRIES):
         dig_room(python_stream, cells, rows, columns, dig_steps, stamps)
         free = 0
         for cell in range(count):
             if cells[cell] == 0:
                 free += 1
         if free <= boxes + 1:
-            return 1
+            return CROWDED
         player = draw_floor(numpy_stream, cells, count)
         cells[player] = 3
         for _ in range(boxes):
@@ -302,11 +302,11 @@ def generate_level(
         if score > 0:
             break
     if score == 0:
-        return 2
+        return UNMOVED
     if ragen:
         displacement = 0
         for k in range(boxes):
             home = targets[k]
             displacement += abs(out[k] // columns - home // columns) + abs(out[k] % columns - home % columns)
         wander(python_stream, cells, columns, boxes, 0.8 if ragen == 1 and displacement == 1 else 0.5, out)
-    return 0
+    return OK

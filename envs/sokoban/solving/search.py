@@ -1,10 +1,9 @@
 """The search for optimal solutions, as kernels: A* over pushes with deadlock detection, on rooms of any size.
 
-A position is the boxes' cells in rising
-order and the player's; counted in pushes, players who can walk to each other are the same. The estimate is the cheapest
-way to send every box to a target of its own by pushes alone (an assignment; the sum of each box's nearest target beyond
-eight boxes). A position is dropped when a box can reach no target, or when boxes have frozen each other off their
-targets. The search stops after a number of positions and can go on from there.
+A position is the boxes' cells in rising order and the player's; counted in pushes, players who can walk to each other
+are the same. The estimate is the cheapest way to send every box to a target of its own by pushes alone (an assignment;
+the sum of each box's nearest target beyond eight boxes). A position is dropped when a box can reach no target, or when
+boxes have frozen each other off their targets. The search stops after a number of positions and can go on from there.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 from ..compiled import kernel
 from .ground import FAR, estimate, find_lowest, is_frozen, walk
 
-# What a search says, in header[3].
+# What a search says, in header[STATUS].
 RUNNING, SOLVED, UNSOLVABLE, CROWDED = range(4)
 COUNT, FRONT, EXPANDED, STATUS, GOAL, SLOTS, OVERFLOWED, STAMP = range(8)  # the header
 
@@ -30,20 +29,20 @@ def begin_search(
     """
     for f in range(len(heads)):
         heads[f] = -1
-    for slot in range(header[5]):
+    for slot in range(header[SLOTS]):
         table[slot] = 0
     for i in range(n + 1):
         seen[i] = 0
         again[i] = 0
     stamp = 1
-    header[7] = stamp
+    header[STAMP] = stamp
     seen[n] = stamp
-    header[0] = 0
-    header[1] = 0
-    header[2] = 0
-    header[3] = 2
-    header[4] = -1
-    header[6] = 0
+    header[COUNT] = 0
+    header[FRONT] = 0
+    header[EXPANDED] = 0
+    header[STATUS] = UNSOLVABLE
+    header[GOAL] = -1
+    header[OVERFLOWED] = 0
     key = 0
     for k in range(boxes):
         nodes[k] = start[k]
@@ -61,19 +60,19 @@ def begin_search(
     nodes[boxes + 4] = -1
     nodes[boxes + 5] = 0
     key ^= hashes[n + stands]
-    table[key & (header[5] - 1)] = 1
+    table[key & (header[SLOTS] - 1)] = 1
     heads[expected] = 0
-    header[0] = 1
-    header[1] = expected
-    header[3] = 0
+    header[COUNT] = 1
+    header[FRONT] = expected
+    header[STATUS] = RUNNING
 
 
 @kernel
 def rehash(header: Any, n: int, boxes: int, hashes: Any, nodes: Any, table: Any, slots: int) -> None:
     """Sets the positions that count into a larger table of zeros."""
     width = boxes + 6
-    header[5] = slots
-    for i in range(header[0]):
+    header[SLOTS] = slots
+    for i in range(header[COUNT]):
         if nodes[i * width + boxes + 5] == 2:
             continue
         key = hashes[n + nodes[i * width + boxes]]
@@ -93,20 +92,20 @@ def advance(
 ) -> None:  # fmt: skip
     """Expands ``budget`` positions at most, or until solved, exhausted, or short of space (`CROWDED`)."""
     width = boxes + 6
-    room = min(len(nodes) // width, header[5] // 2) - 4 * boxes
-    mask = header[5] - 1
-    count = header[0]
-    front = header[1]
-    stop = header[2] + budget
-    header[3] = 0
-    while header[2] < stop:
+    room = min(len(nodes) // width, header[SLOTS] // 2) - 4 * boxes
+    mask = header[SLOTS] - 1
+    count = header[COUNT]
+    front = header[FRONT]
+    stop = header[EXPANDED] + budget
+    header[STATUS] = RUNNING
+    while header[EXPANDED] < stop:
         if count >= room:
-            header[3] = 3
+            header[STATUS] = CROWDED
             break
         while front < len(heads) and heads[front] < 0:
             front += 1
         if front >= len(heads):
-            header[3] = 2
+            header[STATUS] = UNSOLVABLE
             break
         i = heads[front]
         base = i * width
@@ -122,12 +121,12 @@ def advance(
             left -= goal[cell]
             key ^= hashes[cell]
         if left == 0:
-            header[3] = 1
-            header[4] = i
+            header[STATUS] = SOLVED
+            header[GOAL] = i
             break
-        header[2] += 1
-        header[7] += 1
-        stamp = header[7]
+        header[EXPANDED] += 1
+        header[STAMP] += 1
+        stamp = header[STAMP]
         seen[n] = stamp
         for k in range(boxes):
             holder[at[k]] = k + 1
@@ -150,8 +149,8 @@ def advance(
                 good = not is_frozen(n, boxes, at, k, neighbours, holder, dead, goal, frozen)
                 stands = cell
                 if good and not by_moves:
-                    mark = header[7] + 1
-                    header[7] = mark
+                    mark = header[STAMP] + 1
+                    header[STAMP] = mark
                     again[n] = mark
                     for j in range(boxes):
                         again[at[j]] = mark
@@ -204,11 +203,13 @@ def advance(
                             table[slot] = count + 1
                             count += 1
                         elif expected < FAR:
-                            header[6] = 1  # too long a way for the queue: then nothing can be called unsolvable
+                            header[OVERFLOWED] = (
+                                1  # too long a way for the queue: then nothing can be called unsolvable
+                            )
         for k in range(boxes):
             holder[nodes[base + k]] = 0
-    header[0] = count
-    header[1] = front
+    header[COUNT] = count
+    header[FRONT] = front
 
 
 @kernel
@@ -234,8 +235,8 @@ def retrace(
     for place in range(links - 1, 0, -1):
         base = chain[place] * width
         after = chain[place - 1] * width
-        header[7] += 1
-        stamp = header[7]
+        header[STAMP] += 1
+        stamp = header[STAMP]
         seen[n] = stamp
         for k in range(boxes):
             holder[nodes[base + k]] = 1

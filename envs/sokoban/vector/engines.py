@@ -45,7 +45,6 @@ class NumPyEngine:
         self._taken = np.zeros(num_envs, np.int64)
         self._over = np.zeros(num_envs, np.bool_)
         self._bases = self.memory.pad + self.memory.cells * np.arange(num_envs)
-        self._everyone = np.arange(num_envs)
 
     def load(self, which: np.ndarray, codes: np.ndarray, starts: np.ndarray) -> None:
         """Begins an episode on some boards."""
