@@ -14,9 +14,9 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types docs bench bench-peers clean
+.PHONY: help demo test test-all lint types docs bench bench-peers bench-sokoban-peers clean
 
-BENCHMARKS := rollout long_horizon harness
+BENCHMARKS := rollout long_horizon harness sokoban
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
@@ -72,6 +72,18 @@ bench-peers:
 	.venv-trl/bin/pip install --quiet --no-deps -e .
 	.venv-trl/bin/python benchmarks/harness.py --quick
 
+# The other Sokobans, each with the versions that it wants: gym-sokoban runs on a gym that only old tools can build.
+bench-sokoban-peers:
+	test -x .venv-gym-sokoban/bin/pip || $(PYTHON) -m venv .venv-gym-sokoban
+	.venv-gym-sokoban/bin/pip install --quiet "pip<24.1"
+	.venv-gym-sokoban/bin/pip install --quiet setuptools==65.5.0 "wheel<0.40" "numpy<1.24"
+	.venv-gym-sokoban/bin/pip install --quiet --no-build-isolation gym==0.21.0
+	.venv-gym-sokoban/bin/pip install --quiet --no-build-isolation gym-sokoban==0.0.6 requests
+	test -x .venv-jumanji/bin/pip || $(PYTHON) -m venv .venv-jumanji
+	.venv-jumanji/bin/pip install --quiet jumanji==1.1.2
+	test -x .venv-envpool/bin/pip || $(PYTHON) -m venv .venv-envpool
+	.venv-envpool/bin/pip install --quiet envpool==1.2.5
+
 clean:
-	rm -rf .venv .venv-vllm .venv-trl build dist site src/*.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm .venv-trl .venv-gym-sokoban .venv-jumanji .venv-envpool build dist site src/*.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,7 +29,11 @@ REGISTRATIONS: tuple[Registration, ...] = (
     Registration("LMMR1/Geometry-v0", "lmmr1.envs.geometry.env:GeometryEnv"),
     Registration("LMMR1/Perception-v0", "lmmr1.envs.perception.env:PerceptionEnv"),
     # The step limit of Sokoban is its own argument max_steps, so the id sets none.
-    Registration("LMMR1/Sokoban-v0", "lmmr1.envs.sokoban.env:SokobanEnv"),
+    Registration(
+        "LMMR1/Sokoban-v0",
+        "lmmr1.envs.sokoban.env:SokobanEnv",
+        vector_entry_point="lmmr1.envs.sokoban.vector.env:SokobanVectorEnv",
+    ),
 )
 
 

@@ -41,6 +41,7 @@ HOMES = {
     "matplotlib": ("evaluation/",),
     "pygame": ("envs/sokoban/window.py", "src/lmmr1/commands/window.py"),
     "pettingzoo": ("envs/football/",),
+    "numba": ("envs/sokoban/compiled.py",),
     "datasets": ("envs/datasets/sources/tables.py",),
     "pyarrow": (),
     "reasoning_gym": ("envs/reasoning/reasoning_gym.py",),
@@ -50,7 +51,7 @@ HOMES = {
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
 DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "vllm", "deepspeed", "ray"}
-DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym"}
+DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym", "numba"}
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Solution
 from lmmr1.envs.options import only_option
 
-from .generate import check_generation, generate
-from .levels import Level, parse_level, parse_levels
-from .render import check_tile_size, render
-from .rules import PLAYER_ON_TARGET, RewardTerms
-from .solver import DEAD, Solver, solver_for
-from .speech import ACTION_SETS, OBSERVATIONS, make_chat_spec, write_grid
+from .foresight import Foresight, Shown
+from .generation.source import LevelSource, Selection, check_playable
+from .levels.level import Level
+from .levels.text import parse_level
+from .observing import OBSERVATIONS, Screen, make_observer, make_screen, observation_space
+from .pictures.text import TEXT_FORMATS, write_grid
+from .pictures.tiles import check_tile_size, render
+from .play import check_size, infos_by_kind, plays_of
+from .rules import BOX, BOX_ON_TARGET, COVERED, KEEP, SOLVED, STOOD, UNCOVERED, WALKED, RewardTerms
+from .speech.chat import ACTION_SETS, make_chat_spec
+from .speech.prompts import PROMPTS
 from .window import Window
 
 
-class SokobanEnv(gym.Env[np.ndarray, np.int64]):
+class SokobanEnv(gym.Env[Any, np.int64]):
     """Push every box onto a target.
 
     ## Description
@@ -38,18 +42,21 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
 
     ## Observation Space
     ``observation="rgb"``: `Box` of shape (rows * tile_size, columns * tile_size, 3), dtype uint8.
+    ``observation="tiny_rgb"``: the same with a pixel a cell, in gym-sokoban's colours.
     ``observation="grid"``: `Box` of shape (rows, columns), dtype uint8, with 0 wall, 1 floor, 2 target, 3 box on a
     target, 4 box, 5 player, 6 player on a target.
+    ``observation="text"``: `Utterance`, a line a row; ``text_format`` says in which characters.
 
     ## Starting State
-    A level that has a solution, with no box on a target: newly generated, or drawn from ``levels``.
-    ``reset(options={"level": level})`` starts from a `Level` or its XSB text, which may be a position without solution;
-    one that is smaller than the room is filled up with wall.
+    A level that has a solution, with no box on a target: newly generated, or drawn from ``levels`` or from the
+    ``pool``. ``reset(options={"level": level})`` starts from a `Level` or its XSB text, which may be a position
+    without solution; one that is smaller than the room is filled up with wall.
 
     ## Rewards
     The terms of `RewardTerms` that apply are added up. By default: -0.1 a step, +1 when the number of covered targets
     rises, -1 when it falls, +10 when the last one is covered. Zero by default: ``closer`` times the decrease of the
-    moves to go, ``dead`` once on entering a position without a solution, ``blocked`` for trying to move in vain.
+    moves to go, ``dead`` once on entering a position without a solution, ``blocked`` for trying to move in vain,
+    ``potential`` for shaping that leaves every best policy best.
 
     ## Episode End
     Terminates when every target is covered, and with ``end_when_dead`` when a step ends in a position without a
@@ -60,23 +67,37 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
     did), ``blocked`` (the player tried to move and nothing changed) and ``dead`` (there is provably no solution), all
     bool. ``dead`` is found out only where a reward term or ``end_when_dead`` or ``show_optimal_moves`` asks for it, and
     stays False otherwise. With ``show_optimal_moves`` also ``optimal_moves``: the names of all best actions, a tuple.
+    With ``show_regret`` also ``optimal``, the moves of a shortest solution from the start (-1: unknown or none), and
+    ``regret``, the moves made over those once the level is solved (0 before). With ``show_score`` also ``score``,
+    MageBench's: 100 plus 5 times what the best return so far (of gym-sokoban's rewards, at least 0) lacks to that of a
+    shortest solution; minus infinity where none is known.
 
     ## Arguments
-    - ``dim_room``: rows and columns, walls included; (7, 7) by default.
-    - ``num_boxes``: number of boxes and targets, 1 by default.
-    - ``inner_walls``: walls inside the border, 2 by default.
+    - ``dim_room``: rows and columns, walls included; (7, 7) by default, or the size of the largest of ``levels``.
+    - ``num_boxes``: number of boxes and targets; 1 by default, or whatever ``levels`` have.
+    - ``inner_walls``: walls inside the border, 2 by default; of ``generation="scatter"``.
     - ``max_steps``: 120 by default.
-    - ``observation``: "rgb" (default) or "grid".
+    - ``observation``: "rgb" (default), "tiny_rgb", "grid" or "text".
     - ``tile_size``: pixels of a cell, 16 by default, at least 8.
     - ``action_set``: "moves4" (default) or "gym9".
-    - ``levels``: XSB text, the path of a file of it, or `Level` objects. Takes the place of ``dim_room``,
-      ``num_boxes``, ``inner_walls``, ``min_moves`` and ``max_moves``.
+    - ``levels``: XSB, Boxoban or SOK text, the path of a file or a folder of it, or `Level` objects. Nothing is
+      generated.
     - ``split``: "all" (default), "train" or "test". One level in five is test, by a hash of its content; "train" never
       yields it.
     - ``min_moves``, ``max_moves``: bounds on the length of the shortest solution; 1 and None (no bound) by default.
     - ``rewards``: a `RewardTerms`, or a mapping with the names of those terms that differ from the default.
     - ``end_when_dead``: False by default.
     - ``show_optimal_moves``: False by default.
+    - ``show_regret``, ``show_score``: False by default.
+    - ``generation``: "scatter" (default) puts walls into an open room. The others dig a room and play backwards in it:
+      "compat" makes gym-sokoban's levels, "ragen" and "vagen" theirs, each the same for a seed from 0 to 2^32 - 1;
+      "fast" searches less and has seeds of its own.
+    - ``num_gen_steps``: steps of the walk that digs a room; by default gym-sokoban's 1.7 times rows plus columns.
+    - ``search_depth``: longest line of play of the search; by default 300, for "vagen" 100.
+    - ``pool``: number of levels that are made once and drawn from; by default (None) each reset makes a new one.
+    - ``prompt``: "plain" (default), "lmm-r1", "magebench-global" or "magebench-online": what a player is told in a
+      chat.
+    - ``text_format``: "xsb" (default), "ragen" or "vagen": the characters of text.
     - ``render_mode``: "rgb_array" returns the picture, "ansi" the board as text, "human" opens a window.
 
     ## Registered Configurations
@@ -88,6 +109,8 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
     ## References
     - gym-sokoban: https://github.com/mpSchrader/gym-sokoban, the rules, the codes and the rewards.
     - LMM-R1: https://arxiv.org/abs/2503.07536, where Sokoban is the world of the agents.
+    - Potential-based shaping: Ng, Harada and Russell, 1999, "Policy invariance under reward transformations".
+    - RAGEN: https://arxiv.org/abs/2504.20073, and VAGEN: https://arxiv.org/abs/2510.16907.
     - XSB level text: http://www.sokobano.de/wiki/index.php?title=Level_format
     """
 
@@ -95,8 +118,8 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
 
     def __init__(
         self,
-        dim_room: Sequence[int] = (7, 7),
-        num_boxes: int = 1,
+        dim_room: Sequence[int] | None = None,
+        num_boxes: int | None = None,
         inner_walls: int = 2,
         max_steps: int = 120,
         observation: str = "rgb",
@@ -109,6 +132,14 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
         rewards: Mapping[str, float] | RewardTerms | None = None,
         end_when_dead: bool = False,
         show_optimal_moves: bool = False,
+        show_regret: bool = False,
+        show_score: bool = False,
+        generation: str = "scatter",
+        num_gen_steps: int | None = None,
+        search_depth: int | None = None,
+        pool: int | None = None,
+        text_format: str = "xsb",
+        prompt: str = "plain",
         render_mode: str | None = None,
     ) -> None:
         """Checks the arguments and reads the levels.
@@ -119,53 +150,92 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
         for name, value, known in (
             ("observation", observation, OBSERVATIONS),
             ("action_set", action_set, tuple(ACTION_SETS)),
+            ("text_format", text_format, tuple(TEXT_FORMATS)),
+            ("prompt", prompt, PROMPTS),
             ("render_mode", render_mode, (None, *self.metadata["render_modes"])),
         ):
             if value not in known:
                 raise UserError(f"{name} is {value!r}; choose from {', '.join(str(choice) for choice in known)}")
+        if prompt != "plain" and action_set != "moves4":
+            raise UserError(f'prompt="{prompt}" speaks of four moves; use action_set="moves4"')
         if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
             raise UserError(f"max_steps is {max_steps!r}; give an integer of at least 1")
-        check_generation(dim_room, num_boxes, inner_walls, min_moves, max_moves, split)
-        self.generation = {
-            "dim_room": (int(dim_room[0]), int(dim_room[1])),
-            "num_boxes": num_boxes,
-            "inner_walls": inner_walls,
-            "min_moves": min_moves,
-            "max_moves": max_moves,
-            "split": split,
-        }
-        self.levels = None if levels is None else _read_levels(levels, split)
-        self.rows, self.columns = self.generation["dim_room"]
-        if self.levels is not None:
-            self.rows = max(level.rows for level in self.levels)
-            self.columns = max(level.columns for level in self.levels)
+        self.source = LevelSource(
+            levels,
+            Selection(
+                check_size(dim_room),
+                num_boxes,
+                inner_walls,
+                generation,
+                num_gen_steps,
+                search_depth,
+                min_moves,
+                max_moves,
+                split,
+                pool,
+            ),
+        )
+        self.rows, self.columns = self.source.rows, self.source.columns
         self.max_steps = max_steps
         self.observation = observation
         self.tile_size = check_tile_size(tile_size)
         self.action_set = action_set
+        self.text_format = text_format
         self.rewards = rewards if isinstance(rewards, RewardTerms) else RewardTerms.from_mapping(rewards or {})
         self.end_when_dead = end_when_dead
-        self.show_optimal_moves = show_optimal_moves
         self.render_mode = render_mode
-        names = tuple(ACTION_SETS[action_set])
-        self.action_space = Discrete(len(names))
-        shape = (self.rows, self.columns)
-        self.observation_space = (
-            Box(0, PLAYER_ON_TARGET, shape, np.uint8)
-            if observation == "grid"
-            else Box(0, 255, (self.rows * tile_size, self.columns * tile_size, 3), np.uint8)
+        self.action_space = Discrete(len(ACTION_SETS[action_set]))
+        self.observation_space = observation_space(observation, self.rows, self.columns, tile_size, text_format)
+        self.chat_spec = make_chat_spec(observation, action_set, render_mode == "ansi", text_format, prompt)
+        prefix = "" if action_set == "moves4" else "Push "
+        self.foresight = Foresight(
+            self.rewards, end_when_dead, Shown(show_optimal_moves, show_regret, show_score), prefix
         )
-        self.chat_spec = make_chat_spec(observation, action_set, drawn_as_text=render_mode == "ansi")
-        self._actions = tuple(ACTION_SETS[action_set].values())
-        self._asks_solver = self.rewards.needs_solver or end_when_dead or show_optimal_moves
-        self._solver: Solver | None = None
+        self._feed = self.source.feed()
+        self._fed = False
+        # One row more than the board, for what lies behind its last wall.
+        self._cells = bytearray((self.rows + 1) * self.columns)
         self._level: Level | None = None
         self._window: Window | None = None
         self._running = False
+        self._player = self._uncovered = self._steps_taken = 0
+        self._boxes: tuple[int, ...] = ()
+        self._prepare()
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def _prepare(self) -> None:
+        """Makes what `step` looks things up in, and the views on the board's memory, which no copy may share."""
+        self._plays = plays_of(self.action_set, self.columns)
+        self._outcomes = tuple(zip(self.rewards.by_kind(), infos_by_kind(), strict=True))
+        self._grid = np.frombuffer(self._cells, np.uint8, self.rows * self.columns).reshape(self.rows, self.columns)
+        self._screen: Screen | None = make_screen(self.observation, self.rows, self.columns, self.tile_size)
+        if self._screen is not None:
+            self._screen.draw(self._cells)
+        self._has_extras = self._screen is not None or self.foresight.asked or self.render_mode == "human"
+        self._observe = make_observer(self.observation, self._grid, self._screen, self.text_format)
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("_plays", "_outcomes", "_grid", "_screen", "_observe")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+    @property
+    def outcome_infos(self) -> tuple[dict[str, Any], ...]:
+        """The info of each kind of step; not to be changed."""
+        return tuple(info for _, info in self._outcomes)
+
+    def write(self, grid: np.ndarray) -> str:
+        """Writes codes, shape (rows, columns), in the environment's ``text_format``."""
+        return write_grid(grid, self.text_format)
+
+    @property
+    def levels(self) -> list[Level] | None:
+        """All levels there are; None when new ones are made."""
+        return self.source.levels
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts a level.
 
         Args:
@@ -177,23 +247,27 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
                 could be generated.
         """
         super().reset(seed=seed)
+        if seed is not None or not self._fed:
+            self._feed.start(self.np_random, seed)
+            self._fed = True
         level = self._choose_level(options)
         self._level = level
-        self._board = level.board()
-        self._boxes = level.boxes
+        codes, self._uncovered = level.start
+        self._cells[: len(codes)] = codes
+        self._player, self._boxes = level.player, level.boxes
         self._steps_taken = 0
         self._running = True
-        self._dead = False
-        self._to_go: int | None = None
-        self._solver = None
-        if self._asks_solver:
-            self._to_go = self._room_solver(level).distance(level.player, level.boxes)
-            self._dead = self._to_go == DEAD
+        if self._screen is not None:
+            self._screen.draw(self._cells)
+        info = self._outcomes[STOOD][1].copy()
+        self.foresight.start(level)
+        if self.foresight.asked:
+            self.foresight.tell(info, level.player, level.boxes, 0)
         if self.render_mode == "human":
             self.render()
-        return self._observe(), self._info(False, False, False)
+        return self._observe(), info
 
-    def step(self, action: int | np.integer) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int | np.integer) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Plays one action.
 
         Raises:
@@ -202,52 +276,59 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
         """
         if not self._running:
             raise gym.error.ResetNeeded("no level is being played: call reset() before step()")
-        if not 0 <= action < len(self._actions):
-            raise UserError(f"there is no action {action!r}: give an integer from 0 to {len(self._actions) - 1}")
-        direction, push = self._actions[action]
-        terms, board = self.rewards, self._board
-        moved = pushed = False
-        covered = 0
-        if direction is not None:
-            moved, pushed, covered = board.move(direction, push)
-        blocked = direction is not None and not moved
-        self._steps_taken += 1
-        solved = board.solved
-        reward = terms.step
-        if covered:
-            reward += terms.box_on_target if covered > 0 else terms.box_off_target
-        if solved:
-            reward += terms.solved
-        if blocked:
-            reward += terms.blocked
-        if moved and self._solver is not None and self._asks_solver:
-            reward += self._look_ahead(self._solver, pushed)
-        terminated = solved or (self.end_when_dead and self._dead)
-        truncated = not terminated and self._steps_taken >= self.max_steps
-        self._running = not (terminated or truncated)
-        if self.render_mode == "human":
-            self.render()
-        return self._observe(), reward, terminated, truncated, self._info(moved, pushed, blocked)
+        try:
+            step, table, kind = self._plays[action]  # pyright: ignore[reportArgumentType]
+        except (KeyError, TypeError):
+            raise UserError(
+                f"there is no action {action!r}: give an integer from 0 to {len(self._plays) - 1}"
+            ) from None
+        cells = self._cells
+        start = self._player
+        ahead = start + step
+        change = table[8 * cells[ahead] + cells[ahead + step]]
+        if change is not None:
+            there, behind, kind = change
+            cells[start] -= 4
+            cells[ahead] = there
+            self._player = ahead
+            if behind != KEEP:
+                cells[ahead + step] = behind
+                if kind == COVERED:
+                    self._uncovered -= 1
+                    if not self._uncovered:
+                        kind = SOLVED
+                elif kind == UNCOVERED:
+                    self._uncovered += 1
+        self._steps_taken = taken = self._steps_taken + 1
+        reward, info = self._outcomes[kind]
+        info = info.copy()
+        terminated = kind == SOLVED
+        if self._has_extras:
+            if self._screen is not None and change is not None:
+                self._screen.draw_cells(cells, start, ahead, ahead + step)
+            if self.foresight.asked:
+                reward += self._look_ahead(kind, info)
+                terminated = terminated or (self.end_when_dead and self.foresight.dead)
+            if self.render_mode == "human":
+                self.render()
+        truncated = not terminated and taken >= self.max_steps
+        if terminated or truncated:
+            self._running = False
+        return self._observe(), reward, terminated, truncated, info
 
-    def _look_ahead(self, solver: Solver, pushed: bool) -> float:
-        """Asks how far the end is now, and returns what that pays."""
-        if pushed:
-            self._boxes = self._board.boxes()
-        before, after = self._to_go, solver.distance(self._board.player, self._boxes)
-        self._to_go = after
-        if after == DEAD:
-            entered, self._dead = not self._dead, True
-            return self.rewards.dead if entered else 0.0
-        if before is None or after is None or before == DEAD:
-            return 0.0
-        return self.rewards.closer * (before - after)
+    def _look_ahead(self, kind: int, info: dict[str, Any]) -> float:
+        if kind > WALKED:
+            self._boxes = self._find_boxes()
+        paid = self.foresight.follow(kind, self._player, self._boxes)
+        self.foresight.tell(info, self._player, self._boxes, self._steps_taken)
+        return paid
 
     def render(self) -> np.ndarray | str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns the picture or the text of the board, or shows it; see the argument ``render_mode``."""
         if self.render_mode is None or self._level is None:
             return None
         if self.render_mode == "ansi":
-            return write_grid(self._grid)
+            return self.write(self._grid)
         picture = render(self._grid, self.tile_size)
         if self.render_mode == "rgb_array":
             return picture
@@ -270,10 +351,10 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
         """
         if self._level is None:
             raise UserError("there is no level yet: call reset() first")
-        return self._level.with_position(self._board.player, self._board.boxes())
+        return self._level.with_position(self._player, self._find_boxes())
 
     def solution(self) -> Solution:
-        """Returns where everything is, and the first action of a shortest solution.
+        """Returns where everything is, and the actions of a shortest solution, separated by commas.
 
         The thought reads ``me23 box34 goal11``: row and then column, from 0, one digit each; several boxes are
         separated by commas, and beyond ten rows or columns row and column are separated by a dot.
@@ -284,9 +365,9 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
         level = self.state()
         if level.is_solved:
             raise UserError("the level is solved: there is no move left; call reset() for the next one")
-        best = self._best_actions(level)
-        if not best:
-            lost = self._room_solver(level).is_dead(level.player, level.boxes)
+        plan = self.foresight.plan(level.player, level.boxes)
+        if not plan:
+            lost = self.foresight.solver.is_dead(level.player, level.boxes)
             reason = "has no solution" if lost else "is too hard for the solver"
             raise UserError(f"this position {reason}, so no move can be called right; call reset() for the next level")
         dot = "." if max(level.rows, level.columns) > 10 else ""
@@ -295,67 +376,23 @@ class SokobanEnv(gym.Env[np.ndarray, np.int64]):
             return ",".join("{}{}{}".format(*(row, dot, column)) for row, column in map(level.position, cells))
 
         thought = f"me{place(level.player)} box{place(*level.boxes)} goal{place(*level.targets)}"
-        return Solution(thought, best[0])
-
-    def _room_solver(self, level: Level) -> Solver:
-        # Kept here for the episode: with many environments in one process the shared memory of solvers is too short.
-        if self._solver is None:
-            self._solver = solver_for(level)
-        return self._solver
-
-    def _best_actions(self, level: Level) -> tuple[str, ...]:
-        moves = self._room_solver(level).optimal_moves(level.player, level.boxes)
-        return tuple(moves) if self.action_set == "moves4" else tuple(f"Push {move}" for move in moves)
+        return Solution(thought, ", ".join(plan))
 
     def _choose_level(self, options: dict[str, Any] | None) -> Level:
-        if options:
-            level = only_option(options, "level")
-            if not isinstance(level, (Level, str)):
-                raise UserError(f'reset(options=...): "level" is a {type(level).__name__}; give a Level or XSB text')
-            level = _playable(parse_level(level) if isinstance(level, str) else level)
-        elif self.levels is not None:
-            level = self.levels[int(self.np_random.integers(len(self.levels)))]
-        else:
-            return generate(self.np_random, **self.generation)
+        if not options:
+            return self._feed.next()
+        return self.read_level(only_option(options, "level"))
+
+    def read_level(self, level: Level | str) -> Level:
+        """Returns a level as this environment plays it, filled up with wall.
+
+        Raises:
+            UserError: It cannot be played, is solved already or does not fit.
+        """
+        if not isinstance(level, (Level, str)):
+            raise UserError(f'reset(options=...): "level" is a {type(level).__name__}; give a Level or XSB text')
+        level = check_playable(parse_level(level) if isinstance(level, str) else level)
         return level.padded(self.rows, self.columns)
 
-    @property
-    def _grid(self) -> np.ndarray:
-        # Made anew each time: a view kept beside the board would be cut off from it by pickling or copying.
-        return np.frombuffer(self._board.cells, np.uint8).reshape(self.rows, self.columns)
-
-    def _observe(self) -> np.ndarray:
-        return self._grid.copy() if self.observation == "grid" else render(self._grid, self.tile_size)
-
-    def _info(self, moved: bool, pushed: bool, blocked: bool) -> dict[str, Any]:
-        info: dict[str, Any] = {
-            "success": self._board.solved,
-            "moved": moved,
-            "pushed": pushed,
-            "blocked": blocked,
-            "dead": self._dead,
-        }
-        if self.show_optimal_moves:
-            info["optimal_moves"] = self._best_actions(self.state())
-        return info
-
-
-def _playable(level: Level) -> Level:
-    if level.is_solved:
-        raise UserError("a level is solved from the start; move a box off its target")
-    return level
-
-
-def _read_levels(levels: str | os.PathLike[str] | Sequence[Level], split: str) -> list[Level]:
-    if isinstance(levels, (str, os.PathLike)):
-        text = os.fspath(levels)
-        if "\n" not in text:
-            path = Path(text)
-            if not path.is_file():
-                raise UserError(f"levels: there is no file {text!r}; give the path of a level file, or the text itself")
-            text = path.read_text(encoding="utf-8")
-        levels = parse_levels(text)
-    chosen = [_playable(level) for level in levels if split == "all" or level.is_test == (split == "test")]
-    if not chosen:
-        raise UserError(f'levels: none of the {len(levels)} levels is in the split "{split}"; use split="all"')
-    return chosen
+    def _find_boxes(self) -> tuple[int, ...]:
+        return tuple(cell for cell, code in enumerate(self._cells) if code == BOX or code == BOX_ON_TARGET)

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import NamedTuple
 
 from lmmr1.envs.errors import UserError
@@ -13,6 +14,7 @@ from lmmr1.envs.errors import UserError
 WALL, FLOOR, TARGET, BOX_ON_TARGET, BOX, PLAYER, PLAYER_ON_TARGET = range(7)
 
 MOVES = ("Up", "Down", "Left", "Right")
+LOST_MOVES = 200  # The moves to go that the shaping potential gives a position without a solution.
 
 
 class Outcome(NamedTuple):
@@ -94,6 +96,33 @@ class Board:
         return self.uncovered == 0
 
 
+# The kinds of step, by what they pay. Whatever is above `BLOCKED` moved the player, above `WALKED` a box too.
+STOOD, BLOCKED, WALKED, UNCOVERED, PUSHED, COVERED, SOLVED = range(7)
+KEEP = 255  # In a transition: the cell behind stays what it is.
+
+
+@lru_cache(maxsize=2)
+def transitions(push: bool) -> tuple[tuple[int, int, int] | None, ...]:
+    """Tabulates a move by the two cells ahead, played out on a `Board`.
+
+    Args:
+        push: Whether the move may push a box.
+
+    Returns:
+        At ``8 * ahead + behind`` for codes 0 to 6: what the two cells become (`KEEP`: no change) and the kind of step;
+        None where nothing moves. A player code ahead cannot be.
+    """
+    table: list[tuple[int, int, int] | None] = [None] * 64
+    for ahead in range(PLAYER):
+        for behind in range(PLAYER):
+            board = Board(bytes((WALL, PLAYER, ahead, behind, WALL, TARGET)), 6)
+            outcome = board.move(MOVES.index("Right"), push)
+            if outcome.moved:
+                kind = PUSHED + outcome.covered if outcome.pushed else WALKED
+                table[8 * ahead + behind] = (board.cells[2], board.cells[3] if outcome.pushed else KEEP, kind)
+    return tuple(table)
+
+
 @dataclass(frozen=True)
 class RewardTerms:
     """What a step pays; the terms that apply are added up.
@@ -107,6 +136,11 @@ class RewardTerms:
             positions of which one has no known way to the end it pays nothing.
         dead: Once, on entering a position from which no solution exists.
         blocked: The player tried to move and nothing changed.
+        potential: Times ``discount * potential of the position after - potential of the one before``, the potential
+            being minus the moves to go (the shaping that leaves every best policy best: Ng, Harada and Russell, 1999,
+            https://people.eecs.berkeley.edu/~pabbeel/cs287-fa09/readings/NgHaradaRussell-shaping-ICML1999.pdf).
+            A lost position counts as `LOST_MOVES` moves to go, a solved one as none.
+        discount: The discount of that difference; give the one that you train with.
     """
 
     step: float = -0.1
@@ -116,11 +150,26 @@ class RewardTerms:
     closer: float = 0.0
     dead: float = 0.0
     blocked: float = 0.0
+    potential: float = 0.0
+    discount: float = 1.0
 
     @property
     def needs_solver(self) -> bool:
         """Whether paying takes knowing the way to the end."""
-        return self.closer != 0 or self.dead != 0
+        return self.closer != 0 or self.dead != 0 or self.potential != 0
+
+    def by_kind(self) -> tuple[float, ...]:
+        """Returns what each kind of step pays (`STOOD` to `SOLVED`), what the solver is needed for left out."""
+        covered = self.step + self.box_on_target
+        return (
+            self.step,
+            self.step + self.blocked,
+            self.step,
+            self.step + self.box_off_target,
+            self.step,
+            covered,
+            covered + self.solved,
+        )
 
     @classmethod
     def from_mapping(cls, terms: Mapping[str, float]) -> RewardTerms:

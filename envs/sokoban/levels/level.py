@@ -1,30 +1,22 @@
-"""Levels: a position as a value, and the XSB text that people exchange levels in.
-
-The text has one character a cell: ``#`` wall, space, ``-`` or ``_`` floor, ``.`` target, ``$`` box, ``*`` box on a
-target, ``@`` player, ``+`` player on a target. Lines that start with ``;`` or ``::`` or hold a ``:`` are comments.
-"""
+"""A level: a position as a value."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
 
 from lmmr1.envs.errors import UserError
 
-from .rules import BOX, BOX_ON_TARGET, FLOOR, PLAYER, PLAYER_ON_TARGET, TARGET, WALL, Board
+from ..rules import BOX, BOX_ON_TARGET, FLOOR, PLAYER, PLAYER_ON_TARGET, TARGET, WALL, Board
 
 SYMBOLS = "# .*$@+"  # The character of each code, 0 to 6.
-_CODES = {symbol: code for code, symbol in enumerate(SYMBOLS)} | {"-": FLOOR, "_": FLOOR}
 _TARGETS = (TARGET, BOX_ON_TARGET, PLAYER_ON_TARGET)
 _BOXES = (BOX, BOX_ON_TARGET)
 _PLAYERS = (PLAYER, PLAYER_ON_TARGET)
-
-
-class LevelError(UserError):
-    """A text is not a level that can be played."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,11 @@ class Level:
             cells[cell] = BOX_ON_TARGET if cells[cell] == TARGET else BOX
         cells[self.player] = PLAYER_ON_TARGET if cells[self.player] == TARGET else PLAYER
         return cells
+
+    @cached_property
+    def start(self) -> tuple[bytes, int]:
+        """The codes, and the number of targets without a box; kept, because levels are started from again and again."""
+        return bytes(self.codes()), len(set(self.targets) - set(self.boxes))
 
     def grid(self) -> np.ndarray:
         """Returns the codes as an array: shape (rows, columns), dtype uint8."""
@@ -136,88 +133,3 @@ def from_codes(cells: np.ndarray) -> Level:
         boxes=tuple(i for i, code in enumerate(flat) if code in _BOXES),
         player=next(i for i, code in enumerate(flat) if code in _PLAYERS),
     )
-
-
-def _is_comment(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith(";") or ":" in line
-
-
-def parse_levels(text: str) -> list[Level]:
-    """Reads all levels of a text; blank lines and comments stand between them.
-
-    Raises:
-        LevelError: A level cannot be played, or there is none; the message names the line.
-    """
-    levels: list[Level] = []
-    block: list[str] = []
-    for number, line in enumerate([*text.expandtabs().splitlines(), ""], start=1):
-        if not _is_comment(line):
-            block.append(line.rstrip())
-        elif block:
-            levels.append(_parse_block(block, number - len(block)))
-            block = []
-    if not levels:
-        raise LevelError("no level found: draw one with # (wall), @ (player), $ (box) and . (target)")
-    return levels
-
-
-def parse_level(text: str) -> Level:
-    """Reads a text that holds exactly one level.
-
-    Raises:
-        LevelError: The level cannot be played, or there is none or more than one.
-    """
-    levels = parse_levels(text)
-    if len(levels) > 1:
-        raise LevelError(f"{len(levels)} levels found where one was expected; leave no blank line inside a level")
-    return levels[0]
-
-
-def _parse_block(lines: list[str], first: int) -> Level:
-    """Reads one level whose top row is line ``first`` of the text."""
-    for row, line in enumerate(lines):
-        for column, symbol in enumerate(line):
-            if symbol not in _CODES:
-                raise LevelError(
-                    f"line {first + row}, column {column + 1}: {symbol!r} is no cell; "
-                    "use # @ + $ * . - or a space, and start comments with ;"
-                )
-    rows, columns = len(lines), max(map(len, lines))
-    cells = np.full((rows, columns), FLOOR, np.uint8)
-    for row, line in enumerate(lines):
-        cells[row, : len(line)] = [_CODES[symbol] for symbol in line]
-    players = np.argwhere(cells >= PLAYER)
-    if len(players) == 0:
-        raise LevelError(f"line {first}: the level has no player; put one @ (or + on a target)")
-    if len(players) > 1:
-        line = first + int(players[1][0])
-        raise LevelError(f"line {line}: the level has a second player; keep one @ (or + on a target)")
-    boxes, targets = int(np.isin(cells, _BOXES).sum()), int(np.isin(cells, _TARGETS).sum())
-    if boxes != targets:
-        raise LevelError(f"line {first}: the level has boxes != targets ({boxes} and {targets}); make them equal")
-    if boxes == 0:
-        raise LevelError(f"line {first}: the level has no box; put at least one $ and one .")
-    outside = _outside(cells)
-    for row, column in np.argwhere(outside & (cells != FLOOR)):
-        symbol = SYMBOLS[cells[row, column]]
-        raise LevelError(
-            f"line {first + int(row)}, column {int(column) + 1}: the room of this {symbol!r} is not closed; "
-            "draw # all around it"
-        )
-    cells[outside] = WALL
-    return from_codes(cells)
-
-
-def _outside(cells: np.ndarray) -> np.ndarray:
-    """Returns which cells can be reached from beyond the border without crossing a wall: bool, shape of ``cells``."""
-    open_cells = np.pad(cells != WALL, 1, constant_values=True)
-    reached = np.zeros_like(open_cells)
-    stack = [(0, 0)]
-    reached[0, 0] = True
-    while stack:
-        row, column = stack.pop()
-        for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-            if 0 <= r < reached.shape[0] and 0 <= c < reached.shape[1] and open_cells[r, c] and not reached[r, c]:
-                reached[r, c] = True
-                stack.append((r, c))
-    return reached[1:-1, 1:-1]

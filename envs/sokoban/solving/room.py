@@ -1,25 +1,23 @@
 """Exact answers about a position: how many moves are left, which moves are best, whether it is lost.
 
 With one box a table of all positions of the room is computed once, backwards from the solved ones. With several boxes
-an A* search over pushes looks for the shortest solution in moves, up to a limit of positions; beyond it the answer is
-"unknown" (None), never a guess.
+the search of `optimal.py` looks for the solution with the fewest moves, up to a limit of positions; beyond it the
+answer is "unknown" (None), never a guess. What lies on a solution that was found is remembered.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import count
 
 import numpy as np
 
-from .levels import Level
-from .rules import MOVES
+from ..levels.level import Level
+from ..rules import MOVES
+from .optimal import LURD, NODE_LIMIT, RoomSearch, Status
 
-NODE_LIMIT = 20_000
 DEAD = 1 << 30  # The distance of a position from which there is no solution.
-_MAX_REMEMBERED, _MAX_ESTIMATES = 100_000, 20_000
+_MAX_REMEMBERED, _MAX_TABLE_CELLS = 100_000, 400
 
 Boxes = tuple[int, ...]
 Position = tuple[int, Boxes]
@@ -63,13 +61,13 @@ class Solver:
         self._steps = (-level.columns, level.columns, -1, 1)
         self._table: list[int] | None = None
         self._known: dict[Position, int] = {}
-        if len(level.targets) == 1:
-            self._index = {cell: i for i, cell in enumerate(level.free_cells())}
-            self._distances = self._compute_distances()
-            self._table = self._distances.tolist()
+        self._distances: np.ndarray | None = None
+        free = level.free_cells()
+        if len(level.targets) == 1 and len(free) <= _MAX_TABLE_CELLS:
+            self._index = {cell: i for i, cell in enumerate(free)}
+            self._table = self.distance_table().tolist()
         else:
-            self._pushes = [self._push_distances(target) for target in level.targets]
-            self._estimates: dict[Boxes, int] = {}
+            self._room = RoomSearch(level)
 
     # ---- questions
 
@@ -82,6 +80,14 @@ class Solver:
         """
         known = self._remembered(player, boxes)
         return self._search(player, boxes) if known is None else known
+
+    def estimate(self, player: int, boxes: Boxes) -> int:
+        """Returns the moves to go where they are known, else the fewest pushes if boxes never were in each other's way.
+
+        `DEAD` when there is no solution. A number that depends on the position alone, but for the search's limit.
+        """
+        distance = self.distance(player, boxes)
+        return self._room.estimate(boxes) if distance is None else distance
 
     def moves_to_go(self, player: int, boxes: Boxes) -> int | None:
         """Returns the length of the shortest solution in moves; None when there is none or the search gave up."""
@@ -123,6 +129,13 @@ class Solver:
             to_go -= 1
         return moves
 
+    def plan(self, player: int, boxes: Boxes) -> list[str]:
+        """Returns a shortest solution that begins with the first of `optimal_moves`; empty when that is."""
+        best = self.optimal_moves(player, boxes)
+        if not best:
+            return []
+        return [best[0], *(self.solve(*self._after(player, boxes, MOVES.index(best[0]))) or ())]
+
     # ---- one box
 
     def distance_table(self) -> np.ndarray:
@@ -131,6 +144,8 @@ class Solver:
         Shape (n * n,), dtype int64, index ``player * n + box`` among the n free cells in rising order; ``DEAD`` where
         there is no solution, and where player and box would share a cell.
         """
+        if self._distances is None:
+            self._distances = self._compute_distances()
         return self._distances
 
     def _compute_distances(self) -> np.ndarray:
@@ -164,117 +179,21 @@ class Solver:
             return player, boxes
         return goal, _moved(boxes, goal, goal + step)
 
-    def _push_distances(self, target: int) -> list[int]:
-        """The fewest pushes that bring a lone box from each cell to the target, wherever the player is."""
-        distance = [DEAD] * len(self._walls)
-        distance[target] = 0
-        queue = [target]
-        for cell in queue:
-            for step in self._steps:
-                before = cell - step
-                if self._walls[before] or self._walls[before - step] or distance[before] < DEAD:
-                    continue
-                distance[before] = distance[cell] + 1
-                queue.append(before)
-        return distance
-
-    def _estimate(self, boxes: Boxes) -> int:
-        """The fewest pushes with every box going to a target of its own: never more than the moves to go."""
-        known = self._estimates.get(boxes)
-        if known is not None:
-            return known
-        # best[mask]: cheapest way to send the boxes so far to the targets in the mask.
-        best = {0: 0}
-        for box in boxes:
-            further: dict[int, int] = {}
-            for mask, cost in best.items():
-                for i, pushes in enumerate(self._pushes):
-                    bit = 1 << i
-                    if not mask & bit and pushes[box] < DEAD:
-                        total = cost + pushes[box]
-                        if total < further.get(mask | bit, DEAD):
-                            further[mask | bit] = total
-            best = further
-        estimate = min(best.values(), default=DEAD)
-        self._estimates[boxes] = estimate
-        return estimate
-
-    def _walks(self, player: int, boxes: Boxes) -> dict[int, int]:
-        """The fewest moves to each cell that the player can walk to."""
-        walks = {player: 0}
-        queue = [player]
-        for cell in queue:
-            for step in self._steps:
-                goal = cell + step
-                if goal not in walks and not self._walls[goal] and goal not in boxes:
-                    walks[goal] = walks[cell] + 1
-                    queue.append(goal)
-        return walks
-
     def _search(self, player: int, boxes: Boxes) -> int | None:
-        """A* over pushes, the walk before each push counted in moves. Remembers the positions of the solution."""
-        start = (player, boxes)
+        """Searches from a position, and remembers every position of the solution."""
         if len(self._known) >= _MAX_REMEMBERED:
             self._known.clear()
-        if len(self._estimates) >= _MAX_ESTIMATES:
-            self._estimates.clear()
-        estimate = self._estimate(boxes)
-        if estimate >= DEAD:
-            self._known[start] = DEAD
+        answer = self._room.solve(player, boxes, "moves", self.node_limit)
+        if answer.status is Status.UNKNOWN:
+            return None
+        if answer.status is Status.UNSOLVABLE:
+            self._known[player, boxes] = DEAD
             return DEAD
-        order = count()
-        queue = [(estimate, next(order), 0, start)]
-        cost: dict[Position, int] = {start: 0}
-        parent: dict[Position, Position] = {}
-        expanded = 0
-        while queue:
-            _, _, so_far, position = heapq.heappop(queue)
-            if so_far > cost[position]:
-                continue
-            player, boxes = position
-            if boxes == self._targets:
-                self._remember(position, parent, so_far)
-                return so_far
-            if expanded >= self.node_limit:
-                return None
-            expanded += 1
-            walks = self._walks(player, boxes)
-            for box in boxes:
-                for step in self._steps:
-                    walk = walks.get(box - step)
-                    goal = box + step
-                    if walk is None or self._walls[goal] or goal in boxes:
-                        continue
-                    pushed = _moved(boxes, box, goal)
-                    estimate = self._estimate(pushed)
-                    if estimate >= DEAD:
-                        continue
-                    after, total = (box, pushed), so_far + walk + 1
-                    if total < cost.get(after, DEAD):
-                        cost[after] = total
-                        parent[after] = position
-                        heapq.heappush(queue, (total + estimate, next(order), total, after))
-        self._known[start] = DEAD
-        return DEAD
-
-    def _remember(self, position: Position, parent: dict[Position, Position], length: int) -> None:
-        """Writes down the moves to go of every position on the way to a solved one."""
-        to_go = 0
-        while position in parent:
-            box_before, (player, boxes) = position[0], parent[position]
-            (goal,) = set(position[1]) - set(boxes)
-            self._known[position] = to_go
-            # Walk back from the cell that the push was made from to where the player stood.
-            cell = 2 * box_before - goal
-            walks = self._walks(player, boxes)
-            to_go += 1
-            self._known[cell, boxes] = to_go
-            while cell != player:
-                cell = next(cell + step for step in self._steps if walks.get(cell + step) == walks[cell] - 1)
-                to_go += 1
-                self._known[cell, boxes] = to_go
-            position = parent[position]
-        assert to_go == length
+        position, length = (player, boxes), len(answer.solution)
+        for made, letter in enumerate(answer.solution):
+            self._known[position] = length - made
+            position = self._after(*position, LURD.index(letter) % 4)
+        return length
 
 
 def _moved(boxes: Iterable[int], start: int, goal: int) -> Boxes:

@@ -14,10 +14,10 @@ import pytest
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.sokoban.env import SokobanEnv
-from lmmr1.envs.sokoban.generate import generate
+from lmmr1.envs.sokoban.generation.scatter import generate
 from lmmr1.envs.sokoban.levels import Level, parse_level, parse_levels
 from lmmr1.envs.sokoban.rules import MOVES
-from lmmr1.envs.sokoban.solver import Solver, is_dead, moves_to_go, optimal_moves, solve
+from lmmr1.envs.sokoban.solving import Solver, is_dead, moves_to_go, optimal_moves, solve
 
 STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 CORRIDOR = "#######\n#@ $ .#\n#######"

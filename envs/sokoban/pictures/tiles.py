@@ -9,13 +9,24 @@ from PIL import Image, ImageDraw
 
 from lmmr1.envs.errors import UserError
 
-from .rules import BOX, BOX_ON_TARGET, PLAYER, PLAYER_ON_TARGET, TARGET, WALL
+from ..rules import BOX, BOX_ON_TARGET, PLAYER, PLAYER_ON_TARGET, TARGET, WALL
 
 MIN_TILE_SIZE = 8
 GROUND = (127, 127, 127)  # mid-gray: what stands on the floor is then all that differs from 0 after normalisation
 BRICK, JOINT = (90, 60, 50), (60, 40, 30)
 RED, BLUE = (220, 40, 40), (40, 80, 200)
 WOOD, GREEN, FRAME = (200, 150, 60), (60, 180, 60), (70, 50, 20)
+
+# A pixel a cell, in gym-sokoban's colours: wall, floor, target, box on a target, box, player, player on a target.
+TINY_COLOURS = (
+    (0, 0, 0),
+    (243, 248, 238),
+    (254, 126, 125),
+    (254, 95, 56),
+    (142, 121, 56),
+    (160, 212, 56),
+    (219, 212, 56),
+)
 
 
 def check_tile_size(tile_size: int) -> int:
@@ -60,6 +71,14 @@ def load_tiles(tile_size: int) -> np.ndarray:
     tiles = np.stack([_draw_tile(code, tile_size) for code in range(PLAYER_ON_TARGET + 1)])
     tiles.setflags(write=False)
     return tiles
+
+
+@lru_cache(maxsize=1)
+def load_palette() -> np.ndarray:
+    """Returns the pixels of ``tiny_rgb`` as tiles: shape (7, 1, 1, 3), dtype uint8, read-only."""
+    palette = np.array(TINY_COLOURS, np.uint8).reshape(-1, 1, 1, 3)
+    palette.setflags(write=False)
+    return palette
 
 
 def render(grid: np.ndarray, tile_size: int = 16) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 
 from lmmr1.envs.errors import UserError
 
-from .levels import Level
-from .solver import DEAD, Solver, solver_for
+from ..levels.level import Level
+from ..solving.room import DEAD, Solver, solver_for
 
 SPLITS = ("all", "train", "test")
 MAX_ROOMS = 500  # Rooms that are tried before generation gives up.

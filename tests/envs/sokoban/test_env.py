@@ -12,9 +12,9 @@ import pytest
 from lmmr1.envs.errors import MissingExtraError, UserError
 from lmmr1.envs.sokoban.env import SokobanEnv
 from lmmr1.envs.sokoban.levels import parse_level
-from lmmr1.envs.sokoban.render import load_tiles, render
+from lmmr1.envs.sokoban.pictures.tiles import load_tiles, render
 from lmmr1.envs.sokoban.rules import MOVES, RewardTerms
-from lmmr1.envs.sokoban.solver import moves_to_go
+from lmmr1.envs.sokoban.solving import moves_to_go
 
 CORRIDOR = "#######\n#@ $ .#\n#######"
 DEAD_END = "######\n#    #\n# @$ #\n#.   #\n######"  # Right puts the box at a wall for good
@@ -119,7 +119,7 @@ def test_starting_from_a_level():
     env = SokobanEnv(dim_room=(6, 8), observation="grid", render_mode="ansi")
     grid, _ = env.reset(options={"level": CORRIDOR})
     assert grid.shape == (6, 8) and (grid[3:] == 0).all() and (grid[:, 7] == 0).all()
-    assert env.solution().answer == "Right"
+    assert env.solution().answer == "Right, Right, Right"
     assert str(env.render()).splitlines()[1] == "#@ $ .##"
     state = env.state()
     assert (env.reset(options={"level": state})[0] == grid).all()
@@ -143,8 +143,9 @@ def test_solutions_solve():
         terminated = False
         while not terminated:
             solution = env.solution()
-            assert solution.answer == info["optimal_moves"][0] and solution.answer.startswith(first)
-            _, _, terminated, truncated, info = env.step(names.index(solution.answer))
+            action = solution.answer.split(", ")[0]
+            assert action == info["optimal_moves"][0] and action.startswith(first)
+            _, _, terminated, truncated, info = env.step(names.index(action))
             assert not truncated
         assert info["success"] and info["optimal_moves"] == ()
         with pytest.raises(UserError, match="solved"):

@@ -1,0 +1,1 @@
+"""How Sokoban is spoken about."""
