@@ -1,0 +1,1 @@
+"""Football: the engine of Google Research Football, alone and in teams."""
