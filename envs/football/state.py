@@ -1,8 +1,8 @@
 """What can be seen of a match: one frozen snapshot, in the engine's own units.
 
-Coordinates: x runs from the left goal line (-1) to the right one (+1), y from the upper touch line (about -0.42) down to
-the lower one (+0.42), as in a picture of the pitch; the goals lie at |y| < 0.044. One unit of x is 54.4 m, one of y is
-83.6 m. Height z is in metres. The left team attacks to the right. Directions are the way that is made in one step
+Coordinates: x runs from the left goal line (-1) to the right one (+1), y from the upper touch line (about -0.42) down
+to the lower one (+0.42), as in a picture of the pitch; the goals lie at |y| < 0.044. One unit of x is 54.4 m, one of y
+is 83.6 m. Height z is in metres. The left team attacks to the right. Directions are the way that is made in one step
 (0.1 s of the game).
 """
 
