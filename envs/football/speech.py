@@ -18,6 +18,7 @@ from .state import ROLES, STEPS_PER_SECOND, GameMode, State
 
 PREFIX = "action_"
 QUESTION = "Your action?"
+MAX_TEXT_LENGTH = 4096  # more than `write_state` ever needs
 NEIGHBOURS = 5  # so many team mates and opponents are told of
 MOVING = 0.08  # metres in a step: who is slower stands
 RULES = (
@@ -62,8 +63,9 @@ MEANINGS = {
     "team_pressure": "let a team mate press whoever has the ball; lasts",
     "switch": "control another player",
 }
-PLANS = {
-    "single": "Each action is one step.",
+# By how actions are carried on.
+MACROS = {
+    "none": "Each action is one step.",
     "adapting": (
         "An action is one step, with two exceptions: the direction of your last action, given again, is run in for up "
         "to 10 steps, until an opponent or a line is near; and a pass or a shot is carried through until somebody has "
@@ -87,7 +89,7 @@ def make_chat_spec(
     look: Callable[[], State],
     *,
     seat: int = 0,
-    macro: str = "single",
+    macro: str = "none",
     max_actions: int = 1,
     words: bool = True,
 ) -> ChatSpec:
@@ -98,7 +100,7 @@ def make_chat_spec(
         action_set: a key of `ACTION_SETS`.
         look: the match as it is now, with the player's own team as the left one.
         seat: the player's place among the controlled ones of its team.
-        macro: a key of `PLANS`.
+        macro: a key of `MACROS`.
         max_actions: how many actions one answer may hold.
         words: whether the match is told in words beside a picture.
 
@@ -109,7 +111,7 @@ def make_chat_spec(
     if words or not legend:
         legend.append(UNITS)
     return ChatSpec(
-        instructions="\n".join((RULES, *legend, _describe_actions(action_set), PLANS[macro], _order(max_actions))),
+        instructions="\n".join((RULES, *legend, _describe_actions(action_set), MACROS[macro], _order(max_actions))),
         action_names=spoken_names(action_set),
         max_actions=max_actions,
         describe=partial(_describe, look, seat, observation in LEGENDS, words),

@@ -49,7 +49,7 @@ class MageBenchScore:
 
     def _forget(self) -> None:
         self.total = 0.0
-        self.parts = dict.fromkeys(PARTS, 0.0)
+        self.parts: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self.ended = False
         self._best_x: float | None = None
         self._passed = 0

@@ -117,10 +117,10 @@ def test_a_restart_elsewhere_is_waited_for() -> None:
 def test_it_is_a_pure_function_and_always_has_a_reason() -> None:
     rng = np.random.default_rng(np.random.SeedSequence([5]))
     for _ in range(300):
-        places = [rng.uniform((-1, -0.42), (1, 0.42), (11, 2)).tolist() for _ in range(2)]
+        left, right = (rng.uniform((-1, -0.42), (1, 0.42), (11, 2)).tolist() for _ in range(2))
         owner = [(-1, -1), (0, 5), (0, 2), (1, 7)][rng.integers(4)]
-        ball = rng.uniform((-1, -0.42), (1, 0.42)) if owner[0] < 0 else np.array(places[owner[0]][owner[1]])
-        state = make_state(*places, tuple(ball), owner, left_controlled=(5,), game_mode=int(rng.integers(7)))
+        ball = rng.uniform((-1, -0.42), (1, 0.42)) if owner[0] < 0 else np.array((left, right)[owner[0]][owner[1]])
+        state = make_state(left, right, tuple(ball), owner, left_controlled=(5,), game_mode=int(rng.integers(7)))
         advice = advise(state)
         assert advice.action in ACTION_SETS["default"] and advice.reason.endswith(".")
         assert advise(state) == advice

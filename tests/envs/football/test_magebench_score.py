@@ -138,9 +138,10 @@ def test_how_clear_a_shot_is() -> None:
     # One opponent in the middle of the goal: the ways to both posts pass it by almost as much as the posts are off.
     state = make_state(LEFT, [(1.0, 0.0)], (0.8, 0.0), (0, 1))
     assert shot_clearance(state) == pytest.approx(0.2 * 0.044 / math.hypot(0.2, 0.044), rel=1e-3)
-    # Beside the way to the upper post, so the lower one is the clearest: it is at the goal that it comes nearest.
+    # Beside the upper post: the way to the lower one is the clearest, and nearest to him a little before the line.
     state = make_state(LEFT, [(1.0, -0.1)], (0.8, 0.0), (0, 1))
-    assert shot_clearance(state) == pytest.approx(0.144)
+    length = math.hypot(0.2, 0.044)
+    assert shot_clearance(state) == pytest.approx((0.2 * 0.044 + 0.2 * 0.1) / length, rel=1e-3)
     # On the ball: the nearest of a hundred samples is the first, a hundredth of the way.
     state = make_state(LEFT, [(0.8, 0.0)], (0.8, 0.0), (0, 1))
     assert shot_clearance(state) == pytest.approx(math.hypot(0.2, 0.044) / 100)

@@ -11,7 +11,7 @@ import pytest
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.football.actions import ACTION_SETS
 from lmmr1.envs.football.pitch import draw_pitch
-from lmmr1.envs.football.speech import PLANS, QUESTION, make_chat_spec, spoken_names, write_state
+from lmmr1.envs.football.speech import MACROS, MAX_TEXT_LENGTH, QUESTION, make_chat_spec, spoken_names, write_state
 from lmmr1.envs.football.state import GameMode, State
 
 from .states import make_state, make_team
@@ -30,14 +30,14 @@ def test_the_names_are_those_of_magebench() -> None:
 
 
 @pytest.mark.parametrize("action_set", ACTION_SETS)
-@pytest.mark.parametrize("macro", PLANS)
+@pytest.mark.parametrize("macro", MACROS)
 def test_every_action_is_explained_once(action_set: str, macro: str) -> None:
     text = make_chat_spec("view", action_set, look, macro=macro).instructions
     for name in spoken_names(action_set):
         lines = [line for line in text.splitlines() if line.startswith((f"{name}:", "Actions:")) and name in line]
         assert len(lines) == 1, name
     assert ("action_builtin_ai" in text) == (action_set != "default")
-    assert PLANS[macro] in text
+    assert MACROS[macro] in text
 
 
 def test_a_picture_comes_with_words_or_without() -> None:
@@ -119,6 +119,14 @@ def test_who_was_sent_off_is_not_told_of_and_their_keeper_always_is() -> None:
     state = make_state(right=dataclasses.replace(right, active=np.array([True, False, *[True] * 9])))
     text = write_state(state, neighbours=3).partition("Opponents")[2]
     assert "#2 CM" not in text and "#1 GK" in text and text.count("\n- ") == 3
+
+
+def test_a_text_is_short_and_plain() -> None:
+    rng = np.random.default_rng(np.random.SeedSequence([8]))
+    for _ in range(50):
+        teams = [make_team(rng.uniform((-1, -0.42), (1, 0.42), (11, 2)).tolist()) for _ in range(2)]
+        text = write_state(make_state(*teams, (0.3, 0.1, 2.0), score=(11, 12), steps_left=2999), neighbours=11)
+        assert text.isascii() and len(text) < MAX_TEXT_LENGTH and "-0," not in text
 
 
 def test_who_controls_nobody_is_told_so() -> None:
