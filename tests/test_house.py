@@ -41,6 +41,7 @@ HOMES = {
     "matplotlib": ("evaluation/",),
     "pygame": ("envs/sokoban/window.py", "src/lmmr1/commands/window.py"),
     "pettingzoo": ("envs/football/",),
+    "gfootball_engine": ("envs/football/engine/core.py",),
     "datasets": ("envs/datasets/sources/tables.py",),
     "pyarrow": (),
     "reasoning_gym": ("envs/reasoning/reasoning_gym.py",),
@@ -49,7 +50,7 @@ HOMES = {
     "ray": ("training/distributed.py",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
-DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "vllm", "deepspeed", "ray"}
+DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "gfootball_engine", "vllm", "deepspeed", "ray"}
 DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym"}
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}

@@ -260,6 +260,22 @@ def _mark(answer: Any) -> Any:
     return texts, images, answer.reward if isinstance(answer, Outcome) else None
 
 
+def open_pool(
+    workers: int | None, environments: Sequence[EnvironmentConfig], step_seconds: float, reset_seconds: float
+) -> EnvironmentPool | None:
+    """The worker processes for some environments; None where they are to live in this process.
+
+    Args:
+        workers: how many; None for as many as there are cores, at most 8, if one of the environments can take down its
+            process, and else none.
+        environments: which.
+        step_seconds, reset_seconds: see `EnvironmentPool`.
+    """
+    if workers is None:
+        workers = min(8, os.cpu_count() or 1) if any(config.needs_worker for config in environments) else 0
+    return EnvironmentPool(workers, step_seconds, reset_seconds) if workers else None
+
+
 # Where an episode can be played.
 Place: TypeAlias = ChatEnv | LocalEnv | IsolatedEnv
 

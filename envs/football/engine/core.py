@@ -1,7 +1,7 @@
 """The engine in this process: the one file that imports gfootball_engine.
 
-It does what Google Research Football's own core does around that engine (who may do what in a dead ball, when an episode
-ends, what can be seen), without its dependencies, and makes pictures only when they are asked for.
+It does what Google Research Football's own core does around that engine (who may do what in a dead ball, when an
+episode ends, what can be seen), without its dependencies, and makes pictures only when they are asked for.
 """
 
 from __future__ import annotations

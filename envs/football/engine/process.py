@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import weakref
 from collections.abc import Sequence
@@ -133,7 +134,7 @@ class EngineProcess:
 
     def reset(self, kick_off: KickOff) -> None:
         """Begin a match, in a new process where the last one is gone."""
-        if self._child is None:
+        if self._child is None or self._child.owner != os.getpid():  # what was forked is the other process's
             self._child = _Child(self.python)
             self._answer(PATIENCE)
             self.name = self._ask({"verb": "make", "control": write_control(self.control)}, patience=PATIENCE)[0][
@@ -168,7 +169,7 @@ class EngineProcess:
             self._child = None
 
     def _ask(self, head: dict[str, Any], data: bytes = b"", patience: float = 1.0) -> tuple[dict[str, Any], bytes]:
-        if self._child is None:
+        if self._child is None or self._child.owner != os.getpid():
             raise EngineFailure("the engine's process is gone: call reset()")
         if not self._child.send(pack(head, data)):
             self._fail(self._child.obituary())
@@ -202,7 +203,7 @@ class _Child:
         search = sys.path if python == sys.executable else None
         paths = {"package": [os.path.abspath(path) for path in lmmr1.__path__], "search": search}
         # The engine draws without a display only if there is none; one thread each, as the workers share the machine.
-        environment = {"OMP_NUM_THREADS": "1", **os.environ}
+        environment = {"OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": tempfile.gettempdir(), **os.environ}
         environment.pop("DISPLAY", None)
         if search is None:
             environment.pop("PYTHONPATH", None)

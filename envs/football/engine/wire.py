@@ -1,5 +1,6 @@
-"""What an engine's process and its worker tell each other: a line of JSON, and bytes. No pickle, so that they may run
-different versions of Python.
+"""What is said between whoever plays and an engine's own process: a line of JSON, and bytes.
+
+No pickle, so that the two may run different versions of Python.
 """
 
 from __future__ import annotations
