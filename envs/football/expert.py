@@ -23,7 +23,10 @@ SHOT_WIDTH, PASS_WIDTH = 1.1, 2.2
 LOOK_AHEAD = 9.0
 ELBOW_ROOM = 3.0  # an opponent this near decides what to do
 SHORT_PASS, FAR_PASS = 24.0, 45.0
-LEAD = 6  # steps that a free ball is run after ahead of where it is
+RUN = 0.7  # metres that a player makes in a step
+FORESIGHT = 6  # steps that opponents are thought ahead
+CAUTION = 0.35  # what room is worth beside the way to the goal
+BACKWARDS = -6.0  # a pass may lose so many metres
 SPRINT = DIRECTIONS.index("bottom_left") + 1  # the flag behind the eight directions
 
 
@@ -96,7 +99,8 @@ def _attack(state: State, me: int, seat: int) -> Advice:
     if to_goal < SHOT_RANGE and _can_shoot(rivals, place, to_goal):
         return Advice("shot", f"The goal is {to_goal:.0f} m away and I can see it: I shoot.")
     near = float(distances(rivals, place).min(initial=math.inf))
-    way, room = _best_way(rivals, place)
+    ahead = rivals + FORESIGHT * state.right.directions[state.right.active]
+    way, room = _best_way(ahead, place)
     if room < ELBOW_ROOM and near < 1.6 * ELBOW_ROOM:
         mate = _best_mate(state, me)
         if mate is not None:
@@ -131,8 +135,7 @@ def _support(state: State, me: int, seat: int) -> Advice:
 
 def _chase(state: State, me: int, seat: int) -> Advice:
     place = state.left.positions[me]
-    ball = state.ball[:2] + LEAD * state.ball_direction[:2] * (state.ball_owned_team < 0)
-    target = np.clip(ball, (-PITCH_HALF_LENGTH, -PITCH_HALF_WIDTH), (PITCH_HALF_LENGTH, PITCH_HALF_WIDTH))
+    target = _meeting_place(state, place)
     seats = [player for player in state.left_controlled if player >= 0]
     mine = distances(state.left.positions[seats], target)
     who = "Nobody has" if state.ball_owned_team < 0 else "The opponent has"
@@ -144,6 +147,15 @@ def _chase(state: State, me: int, seat: int) -> Advice:
     if distance(place, home) < 4.0:
         return Advice("release_direction", f"{who} the ball: I hold my place.")
     return _run(state, seat, direction_to(place, home), False, f"{who} the ball: I cover the goal.")
+
+
+def _meeting_place(state: State, place: np.ndarray) -> np.ndarray:
+    """Where a player can be as soon as the ball, should it go on as it does."""
+    steps = np.arange(0, 31, 2)
+    way = state.ball[:2] + steps[:, None] * state.ball_direction[:2] * 0.9
+    way = np.clip(way, (-PITCH_HALF_LENGTH, -PITCH_HALF_WIDTH), (PITCH_HALF_LENGTH, PITCH_HALF_WIDTH))
+    in_time = np.flatnonzero(distances(way, place) <= RUN * steps + 0.5)
+    return way[in_time[0] if len(in_time) else -1]
 
 
 def _run(state: State, seat: int, way: str, sprints: bool, reason: str) -> Advice:
@@ -186,7 +198,7 @@ def _best_way(rivals: np.ndarray, place: np.ndarray) -> tuple[str, float]:
         if abs(end[0]) > PITCH_HALF_LENGTH - 0.01 or abs(end[1]) > PITCH_HALF_WIDTH - 0.01:
             continue
         room = float(distances_to_way(rivals, place, end).min(initial=LOOK_AHEAD))
-        score = float(unit @ wanted) + 0.35 * min(room, 1.5 * ELBOW_ROOM) / ELBOW_ROOM
+        score = float(unit @ wanted) + CAUTION * min(room, 1.5 * ELBOW_ROOM) / ELBOW_ROOM
         if score > best_score:
             best, best_score, best_room = name, score, room
     return best, best_room
@@ -207,6 +219,8 @@ def _best_mate(state: State, me: int) -> int | None:
         if lane < PASS_WIDTH or free < ELBOW_ROOM:
             continue
         gain = distance(place, GOAL) - distance(end, GOAL)
+        if gain < BACKWARDS:
+            continue
         score = 1.0 + min(free, 10.0) / 10.0 + gain / 25.0 - far / 60.0
         if score > best_score:
             best, best_score = mate, score

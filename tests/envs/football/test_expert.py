@@ -11,7 +11,7 @@ from lmmr1.envs.football.actions import ACTION_SETS, DIRECTIONS, VECTORS
 from lmmr1.envs.football.expert import SPRINT, advise, direction_to
 from lmmr1.envs.football.state import GameMode, State
 
-from .states import make_state
+from .states import make_state, make_team
 
 
 def flags(*on: str) -> tuple[np.ndarray, ...]:
@@ -70,8 +70,22 @@ def test_closed_down_it_turns_to_a_free_mate_and_passes() -> None:
     state = with_ball((0.0, 0.0), ring, free)
     assert advise(state).action == "bottom" and "#3" in advise(state).reason
     assert advise(with_ball((0.0, 0.0), ring, free, left_sticky=flags("bottom"))).action == "short_pass"
-    far = (0.0, 0.4)
+    far = (0.1, 0.36)
     assert advise(with_ball((0.0, 0.0), ring, far, left_sticky=flags("bottom"))).action == "high_pass"
+
+
+def test_a_pass_does_not_go_far_back() -> None:
+    ring = [(1.0, 0.0), (0.05, 0.0), (0.06, 0.03), (0.03, -0.03), (-0.05, 0.035), (-0.03, -0.03), (0.0, -0.035)]
+    assert "pass" not in advise(with_ball((0.0, 0.0), ring, (-0.3, 0.0))).reason
+    assert "pass" in advise(with_ball((0.0, 0.0), ring, (-0.02, 0.2))).reason
+
+
+def test_opponents_are_thought_ahead() -> None:
+    # Coming up from below to where the way to the goal will be crossed: he goes above.
+    places, ways = [(1, 0), (0.1, 0.04)], [(0, 0), (0, -0.006)]
+    state = make_state([(-1, 0), (0, 0)], make_team(places, ways), (0.0, 0.0), (0, 1))
+    still = make_state([(-1, 0), (0, 0)], places, (0.0, 0.0), (0, 1))
+    assert advise(still).action == "right" and advise(state).action != "right"
 
 
 def test_without_the_ball_it_runs_after_it() -> None:
@@ -82,8 +96,10 @@ def test_without_the_ball_it_runs_after_it() -> None:
 
 
 def test_a_rolling_ball_is_met_where_it_will_be() -> None:
-    rolling = make_state([(-1, 0), (0, 0)], ball=(-0.1, -0.2), ball_direction=np.array([0.05, 0.0, 0.0]))
-    assert advise(rolling).action == "top_right"
+    # 11 m above and 11 m to the left now; it comes past in 10 steps and more, while he goes 0.7 m in each.
+    rolling = make_state([(-1, 0), (0, 0)], ball=(-0.2, -0.13), ball_direction=np.array([0.016, 0.0, 0.0]))
+    assert advise(rolling).action == "top"
+    assert advise(make_state([(-1, 0), (0, 0)], ball=(-0.2, -0.13))).action == "top_left"
 
 
 def test_of_two_controlled_players_the_nearer_one_chases() -> None:

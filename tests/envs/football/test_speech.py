@@ -124,8 +124,8 @@ def test_who_was_sent_off_is_not_told_of_and_their_keeper_always_is() -> None:
 def test_a_text_is_short_and_plain() -> None:
     rng = np.random.default_rng(np.random.SeedSequence([8]))
     for _ in range(50):
-        teams = [make_team(rng.uniform((-1, -0.42), (1, 0.42), (11, 2)).tolist()) for _ in range(2)]
-        text = write_state(make_state(*teams, (0.3, 0.1, 2.0), score=(11, 12), steps_left=2999), neighbours=11)
+        left, right = (make_team(rng.uniform((-1, -0.42), (1, 0.42), (11, 2)).tolist()) for _ in range(2))
+        text = write_state(make_state(left, right, (0.3, 0.1, 2.0), score=(11, 12), steps_left=2999), neighbours=11)
         assert text.isascii() and len(text) < MAX_TEXT_LENGTH and "-0," not in text
 
 
