@@ -84,9 +84,9 @@ class FootballEnv(gym.Env[Any, np.int64]):
 
     ## Information
     After ``reset`` and ``step``: ``success`` (the left team leads), ``score`` (goals of both teams),
-    ``ball_owned_team`` (0 left, 1 right, -1 nobody), ``game_mode``, ``steps_left``, ``engine_steps`` (of this action), ``rewards`` (the
-    terms, weighted), ``scenario`` (its name), and ``magebench_score`` where it is counted: with that reward, and with
-    MageBench's scenarios. `state` gives the whole `State`.
+    ``ball_owned_team`` (0 left, 1 right, -1 nobody), ``game_mode``, ``steps_left``, ``engine_steps`` (of this action),
+    ``rewards`` (the terms, weighted), ``scenario`` (its name), and ``magebench_score`` where it is counted: with that
+    reward, and with MageBench's scenarios. `state` gives the whole `State`.
 
     ## Arguments
     - ``scenario``: a name ("academy_empty_goal_close" by default; see docs/football.md), "academy" or "magebench" for

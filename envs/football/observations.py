@@ -35,13 +35,13 @@ def simple115(state: State, seat: int) -> np.ndarray:
     Returns:
         Shape (115,), dtype float32.
     """
-    numbers = np.full(115, _MISSING, np.float32)
+    numbers = np.zeros(115, np.float32)
+    numbers[:88] = _MISSING
     left, right = state.left, state.right
     for start, array in ((0, left.positions), (22, left.directions), (44, right.positions), (66, right.directions)):
         numbers[start : start + array.size] = array.ravel()
     numbers[88:91] = state.ball
     numbers[91:94] = state.ball_direction
-    numbers[94:] = 0
     numbers[95 + state.ball_owned_team] = 1
     active = state.left_controlled[seat]
     if active >= 0:
@@ -59,10 +59,11 @@ def smm(state: State, seat: int) -> np.ndarray:
     planes = np.zeros((SMM_HEIGHT, SMM_WIDTH, 4), np.uint8)
     active = state.left_controlled[seat]
     mine = state.left.positions[active : active + 1] if active >= 0 else state.left.positions[:0]
-    for plane, points in enumerate((state.left.positions, state.right.positions, state.ball[None, :2], mine)):
-        columns = ((points[:, 0] + 1) / 2 * SMM_WIDTH).astype(int).clip(0, SMM_WIDTH - 1)
-        rows = ((points[:, 1] + _SMM_HALF_Y) / (2 * _SMM_HALF_Y) * SMM_HEIGHT).astype(int).clip(0, SMM_HEIGHT - 1)
-        planes[rows, columns, plane] = 255
+    groups = (state.left.positions, state.right.positions, state.ball[None, :2], mine)
+    points = np.concatenate(groups)
+    columns = ((points[:, 0] + 1) / 2 * SMM_WIDTH).astype(int).clip(0, SMM_WIDTH - 1)
+    rows = ((points[:, 1] + _SMM_HALF_Y) / (2 * _SMM_HALF_Y) * SMM_HEIGHT).astype(int).clip(0, SMM_HEIGHT - 1)
+    planes[rows, columns, np.repeat(np.arange(4), [len(group) for group in groups])] = 255
     return planes
 
 
@@ -92,7 +93,8 @@ def raw(state: State, seat: int) -> dict[str, Any]:
         seen[f"{name}_active"] = team.active.astype(np.int8)
         seen[f"{name}_yellow_card"] = team.yellow_cards.astype(np.int8)
         seen[f"{name}_roles"] = team.roles
-    return seen
+    # What is given away may be written to, and the state is kept.
+    return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in seen.items()}
 
 
 def raw_space(left: int, right: int, action_set: str) -> Dict:

@@ -55,8 +55,7 @@ class EvaluationConfig:
     every: int = 0
     """Also evaluate every so many iterations of a ppo stage; 0: only between stages."""
     workers: int | None = None
-    """Processes that environments run in, killed and replaced when one hangs; 0: in this process, without deadlines.
-    None: as many as there are cores (at most 8) for environments that can take down their process, else 0."""
+    """Processes that environments run in, killed when one hangs; 0: this one; None: some for those that need it."""
     step_seconds: float = 60.0
     """A step that takes longer fails its episode (with workers only)."""
     reset_seconds: float = 120.0
