@@ -13,7 +13,7 @@ from lmmr1.envs.football.pitch.layout import LEFT_COLOUR, RIGHT_COLOUR
 from lmmr1.envs.football.pitch.sprites import MARK, WHITE, nose_direction
 from lmmr1.envs.football.state import ROLES, GameMode, State
 
-from .states import make_state, make_team
+from ..states import make_state, make_team
 
 WIDTHS = [256, 320, 480, 640]
 every_width = pytest.mark.parametrize("width", WIDTHS)

@@ -12,7 +12,7 @@ from lmmr1.envs.football.magebench import Macro, Memory
 from lmmr1.envs.football.magebench.macro import MOST_STEPS_OF_A_KICK, can_run_on
 from lmmr1.envs.football.state import State
 
-from .states import make_state, make_team
+from ..states import make_state, make_team
 
 RAN_RIGHT = Memory("right", "right")
 

@@ -12,7 +12,7 @@ from lmmr1.envs.football.magebench import MageBenchScore
 from lmmr1.envs.football.magebench.score import count_passed, pass_clearance, shot_clearance, shot_distance
 from lmmr1.envs.football.state import State
 
-from .states import make_state
+from ..states import make_state
 
 LEFT = [(-1.0, 0.0), (0.0, 0.0), (0.3, 0.2)]
 RIGHT = [(1.0, 0.0), (0.1, 0.3), (0.4, -0.3)]

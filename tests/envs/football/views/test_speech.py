@@ -14,7 +14,7 @@ from lmmr1.envs.football.pitch import draw_pitch
 from lmmr1.envs.football.speech import MACROS, MAX_TEXT_LENGTH, QUESTION, make_chat_spec, spoken_names, write_state
 from lmmr1.envs.football.state import GameMode, State
 
-from .states import make_state, make_team
+from ..states import make_state, make_team
 
 
 def look() -> State:
