@@ -21,7 +21,7 @@ from .engine.match import Control, Snapshot
 from .expert import advise
 from .magebench import Macro, Memory
 from .scenarios.scenario import Scenario
-from .scenarios.table import find_scenarios, is_magebench
+from .scenarios.table import find_scenarios, is_magebench, only_scenario
 from .seat import Seat, frame_size
 from .session import Session
 from .speech import MACROS, PREFIX, make_chat_spec, write_state
@@ -198,10 +198,7 @@ class FootballEnv(gym.Env[Any, np.int64]):
         """
         super().reset(seed=seed)
         if options:
-            chosen = find_scenarios(only_option(options, "scenario"))
-            if len(chosen) != 1:
-                raise UserError(f'reset(options=...): "scenario" names {len(chosen)} scenarios; give one')
-            self._scenario = chosen[0]
+            self._scenario = only_scenario(only_option(options, "scenario"))
             self._check(self._scenario, self._session.control)
         else:
             count = len(self.scenarios)

@@ -14,12 +14,11 @@ from pettingzoo import ParallelEnv
 
 from lmmr1.envs.chat_spec import ChatSpec
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.options import only_option
 
 from .engine.match import Control
 from .pitch import painter_for
 from .scenarios.scenario import Scenario
-from .scenarios.table import find_scenarios
+from .scenarios.table import find_scenarios, only_scenario
 from .seat import Seat, frame_size
 from .session import Session
 from .speech import make_chat_spec, write_state
@@ -117,15 +116,16 @@ class FootballParallelEnv(ParallelEnv[str, Any, int]):
 
         Args:
             seed: of the matches from here on, and which of several scenarios is played.
-            options: ``{"scenario": name or Scenario}`` plays that one.
+            options: ``{"scenario": name or Scenario}`` plays that one. Others are left alone, which PettingZoo's own
+                tests ask for.
 
         Returns:
             The observations and the information, by agent.
         """
         if seed is not None or self._rng is None:
             self._rng, _ = np_random(seed)
-        if options:
-            (scenario,) = find_scenarios(only_option(options, "scenario"))
+        if options and "scenario" in options:
+            scenario = only_scenario(options["scenario"])
             self._session.control.check(scenario)
         else:
             count = len(self.scenarios)

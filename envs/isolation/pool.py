@@ -30,6 +30,8 @@ from .local import LocalEnv
 from .outcomes import Advice, Fault, Opening, Outcome, run_reset, run_solve, run_step
 from .process import START_SECONDS, Order, Script, WorkerProcess
 
+STARTS = 3  # whoever kills processes may hit one that is just starting
+
 
 @dataclass
 class _Slot:
@@ -186,9 +188,16 @@ class EnvironmentPool:
         for index in new:  # side by side
             self.workers[index] = WorkerProcess(self.seconds)
         for index in new:
-            worker = self.workers[index]
-            assert worker is not None
-            worker.wait_until_ready()
+            for tries_left in reversed(range(STARTS)):
+                worker = self.workers[index]
+                assert worker is not None
+                try:
+                    worker.wait_until_ready()
+                    break
+                except RuntimeError:
+                    if not tries_left:
+                        raise
+                    self.workers[index] = WorkerProcess(self.seconds)
 
     def _exchange(self, orders: Mapping[int, Order], answers: dict[int, Any]) -> None:
         """Send orders and take the answers; an order that its worker never came to has none in the end."""

@@ -75,6 +75,18 @@ def find_scenarios(wanted: str | Scenario | Sequence[str | Scenario]) -> tuple[S
     )
 
 
+def only_scenario(wanted: str | Scenario) -> Scenario:
+    """The one scenario that an option of `reset` names.
+
+    Raises:
+        UserError: there is none of that name, or they are several.
+    """
+    found = find_scenarios(wanted)
+    if len(found) != 1:
+        raise UserError(f'reset(options=...): "scenario" names {len(found)} scenarios; give one')
+    return found[0]
+
+
 def _import_scenario(place: str) -> Scenario:
     module, _, name = place.partition(":")
     try:
