@@ -74,6 +74,8 @@ class MageBenchScore:
         if self._best_x is None:
             self._best_x, self._passed, self._goals = float(state.ball[0]), count_passed(state), state.score[0]
             return 0.0
+        if self.ended:  # MageBench looks no further, though the engine may go on for a while
+            return 0.0
         earned = {name: SCALE * value for name, value in self._earn(state, action, self._best_x).items()}
         for name, points in earned.items():
             self.parts[name] += points

@@ -69,6 +69,8 @@ def test_losing_the_ball_pays_the_time_it_was_kept_and_ends_it() -> None:
     assert not score.ended
     assert score.update(at(0.0, owner=(1, 1), steps_left=300), 0, "right") == pytest.approx(20 * (1 - 300 / 400))
     assert score.ended and score.parts["kept"] == pytest.approx(5.0)
+    assert score.update(at(0.9, owner=(1, 1), steps_left=200), 0, "right") == 0.0
+    assert score.update(at(0.9, score=(1, 0)), 1, "right") == 0.0 and score.total == pytest.approx(5.0)
 
 
 def test_an_own_goal_of_the_opponent_is_a_goal_and_one_of_ours_is_nothing() -> None:
