@@ -80,7 +80,8 @@ class FootballEnv(gym.Env[Any, np.int64]):
 
     ## Episode End
     Terminates when the scenario says so (a goal, the ball out of play, the ball lost; the end of the match in any
-    case). Truncated after ``max_steps`` actions otherwise.
+    case; in MageBench's scenarios also when the opponent has the ball first). Truncated after ``max_steps`` actions
+    otherwise.
 
     ## Information
     After ``reset`` and ``step``: ``success`` (the left team leads), ``score`` (goals of both teams),
@@ -244,7 +245,11 @@ class FootballEnv(gym.Env[Any, np.int64]):
     def _advance(self, name: str) -> tuple[dict[str, float], bool]:
         """Goes on by one step of the engine: the parts of the reward, and whether the match is over."""
         result = self._session.step((self._numbers[name],))
-        return self.seat.pay(self._session.state, result.goals, name), result.done
+        parts = self.seat.pay(self._session.state, result.goals, name)
+        # MageBench ends its episodes with the ball lost, also where nobody of the own team ever had it.
+        scorer = self.seat.scorer
+        lost = scorer is not None and scorer.ended and is_magebench(self._scenario)
+        return parts, result.done or lost
 
     def _run_macro(self, name: str) -> tuple[dict[str, float], bool, int]:
         """Plays an action as a macro step: the sum of the parts, whether the match is over, how many steps it took."""

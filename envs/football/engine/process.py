@@ -15,11 +15,11 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-import lmmr1
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.frames import LENGTH
 
@@ -31,6 +31,8 @@ from .wire import pack, read_state, unpack, write_control, write_kick_off
 PYTHON_VARIABLE = "LMMR1_FOOTBALL_PYTHON"
 # Starting Python, making the graphics and the first picture take long on a busy machine: so many times the deadline.
 PATIENCE = 4.0
+# The folder of lmmr1 itself; not resolved, as the floors are links in it.
+PACKAGE = Path(__file__).absolute().parents[3]
 _CHUNK = 1 << 20
 # The package's own __init__ is left out, and with it everything that another Python need not have.
 _PROGRAM = """
@@ -201,7 +203,7 @@ class _Child:
     def __init__(self, python: str) -> None:
         # Only this very Python can use this one's search path.
         search = sys.path if python == sys.executable else None
-        paths = {"package": [os.path.abspath(path) for path in lmmr1.__path__], "search": search}
+        paths = {"package": [str(PACKAGE)], "search": search}
         # The engine draws without a display only if there is none; one thread each, as the workers share the machine.
         environment = {"OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": tempfile.gettempdir(), **os.environ}
         environment.pop("DISPLAY", None)

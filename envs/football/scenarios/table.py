@@ -30,7 +30,7 @@ def magebench() -> dict[str, Scenario]:
 
 def is_magebench(scenario: Scenario) -> bool:
     """Whether it is one of those 108, whose score is counted."""
-    return _MAGEBENCH_NAME.fullmatch(scenario.name) is not None and magebench()[scenario.name] == scenario
+    return _MAGEBENCH_NAME.fullmatch(scenario.name) is not None and magebench()[scenario.name] is scenario
 
 
 def scenario_names() -> tuple[str, ...]:

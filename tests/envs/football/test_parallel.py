@@ -15,6 +15,8 @@ from pettingzoo.utils import parallel_to_aec
 import lmmr1
 from lmmr1.envs.errors import MissingExtraError, UserError
 from lmmr1.envs.football.observations import OBSERVATIONS
+from lmmr1.envs.football.parallel_chat import FootballParallelChat
+from lmmr1.envs.messages import message_text
 
 pytestmark = pytest.mark.football_engine
 KINDS = tuple(kind for kind in OBSERVATIONS if kind != "frame")
@@ -117,3 +119,32 @@ def test_without_pettingzoo_the_error_names_the_extra(monkeypatch: pytest.Monkey
     monkeypatch.delitem(sys.modules, "lmmr1.envs.football.parallel", raising=False)
     with pytest.raises(MissingExtraError, match="games"):
         lmmr1.football_parallel_env()
+
+
+# ---------------------------------------------------------------------------------------------------- spoken to
+
+
+def test_agents_are_spoken_to() -> None:
+    env = FootballParallelChat(lmmr1.football_parallel_env(left_players=2, right_players=1))
+    chats, _ = env.reset(seed=0)
+    for agent in env.agents:
+        assert [message["role"] for message in chats[agent]] == ["system", "user"]
+        assert chats[agent] in env.observation_space(agent)
+    assert "#2 CM" in message_text(chats["left_0"][1]) and "#3 CM" in message_text(chats["left_1"][1])
+    good = "<think>on</think><answer>action_right</answer>"
+    chats, rewards, _, _, infos = env.step(
+        {"left_0": good, "left_1": "nonsense", "right_0": good.replace("right", "fly")}
+    )
+    assert rewards == {"left_0": 0.5, "left_1": 0.0, "right_0": 0.5}
+    assert [infos[agent]["actions"] for agent in env.possible_agents] == [["action_right"], [], []]
+    assert '"action_fly" is not an action' in message_text(chats["right_0"][0])
+    assert "On: action_right." in message_text(chats["left_0"][0])
+    assert env.env.match("left_0").left_sticky[0][4] == 1
+    with pytest.raises(UserError, match="left_1 gave none"):
+        env.step({"left_0": good})
+
+
+def test_pettingzoo_finds_nothing_to_say_about_conversations() -> None:
+    parallel_api_test(FootballParallelChat(lmmr1.football_parallel_env(observation="text")), num_cycles=60)
+    with pytest.raises(UserError, match="reply_format must be one of"):
+        FootballParallelChat(lmmr1.football_parallel_env(), reply_format="xml")
