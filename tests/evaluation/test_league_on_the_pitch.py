@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,3 +84,21 @@ def test_an_agent_that_speaks_meets_a_rule() -> None:
     assert [match.failure for match in matches] == [None, None] and talker.unread == 0 and talker.replies == 120
     by_rule = play_league([RuleContestant("builtin_ai", "talker"), RuleContestant("idle")], make, matches=1)
     assert matches == by_rule
+
+
+def test_the_example_of_a_league() -> None:
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        example = Path(__file__).resolve().parent.parent.parent / "examples" / "football_league.py"
+        return subprocess.run([sys.executable, str(example), *options], capture_output=True, text=True)
+
+    done = run("--players", "scripted", "idle", "--matches", "1", "--max-steps", "30")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 4 and "| scripted | 1500 |" in done.stdout
+    assert "scripted - idle: 0 - 0" in done.stderr
+    for options, told in (
+        (("--players", "messi", "idle"), "there is no football player 'messi'; choose from idle"),
+        (("--scenario", "2_vs_2"), "there is no scenario '2_vs_2'"),
+        (("--team", "3"), "1_vs_1_easy has 1 left players to control"),
+    ):
+        wrong = run(*options)
+        assert wrong.returncode == 2 and told in wrong.stderr and wrong.stderr.count("\n") == 1
