@@ -97,6 +97,7 @@ class FootballEnv(gym.Env[Any, np.int64]):
     - ``rewards``: "scoring" (default), several names in a list or with commas, or weights by name.
     - ``macro``: "none" (default) or "adapting".
     - ``width``: of pictures in pixels, 320 by default, even.
+    - ``words``: whether conversations tell the match in words beside the picture of "view" or "frame"; True by default.
     - ``max_steps``: None (default) for as long as the scenario lasts.
     - ``picture``: what `render` draws, "view" (default) or "frame".
     - ``worker``: True runs the engine in a process of its own: if it dies or hangs, `step` raises `EngineFailure`, the
@@ -127,6 +128,7 @@ class FootballEnv(gym.Env[Any, np.int64]):
         rewards: str | Sequence[str] | Mapping[str, float] = "scoring",
         macro: str = "none",
         width: int = 320,
+        words: bool = True,
         max_steps: int | None = None,
         picture: str = "view",
         worker: bool = False,
@@ -171,7 +173,7 @@ class FootballEnv(gym.Env[Any, np.int64]):
         for one in self.scenarios:
             self._check(one, control)
         self._session = Session(control, worker, float(deadline))
-        self.chat_spec = make_chat_spec(observation, action_set, self.state, macro=macro, max_actions=PLAN)
+        self.chat_spec = make_chat_spec(observation, action_set, self.state, macro=macro, max_actions=PLAN, words=words)
         self._window: Window | None = None
         self._running = False
         self._steps = 0

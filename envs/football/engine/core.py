@@ -263,16 +263,26 @@ class CoreEngine:
         info, sticky = self._info, self._engine.sticky_action_state
         left, right = self.control.left, self.control.right
         ball, way, spin = info.ball_position, info.ball_direction, info.ball_rotation
-        moving = np.array((ball[0], ball[1], ball[2], way[0], way[1], way[2], spin[0], spin[1], spin[2]))
-        left_roles, right_roles = self._roles
+        # This is most of what an environment adds to the engine's own time: few calls, and one array for all numbers.
+        numbers = [ball[0], ball[1], ball[2], way[0], way[1], way[2], spin[0], spin[1], spin[2]]
+        designated = (_read_team(info.left_team, numbers), _read_team(info.right_team, numbers))
+        all_numbers = np.array(numbers)
+        table = all_numbers[9:].reshape(-1, COLUMNS)
+        flags = table[:, 5:] != 0
+        teams, start = [], 0
+        for roles, first in zip(self._roles, designated, strict=True):
+            end = start + len(roles)
+            rows, marks = table[start:end], flags[start:end]
+            teams.append(TeamState(rows[:, :2], rows[:, 2:4], rows[:, 4], marks[:, 0], marks[:, 1], roles, first))
+            start = end
         return State(
-            moving[:3],
-            moving[3:6],
-            moving[6:],
+            all_numbers[:3],
+            all_numbers[3:6],
+            all_numbers[6:9],
             info.ball_owned_team,
             info.ball_owned_player,
-            _read_team(info.left_team, left_roles),
-            _read_team(info.right_team, right_roles),
+            teams[0],
+            teams[1],
             tuple(info.left_controllers[index].controlled_player for index in range(left)),
             tuple(info.right_controllers[index].controlled_player for index in range(right)),
             tuple(np.array([sticky(a, True, index) for a in self._sticky], np.uint8) for index in range(left)),
@@ -291,9 +301,12 @@ SCENARIO_FIELDS = tuple(
 )
 
 
-def _read_team(players: Any, roles: np.ndarray) -> TeamState:
-    # This is most of what an environment adds to the engine's own time: few calls, and one array for all numbers.
-    numbers: list[float] = []
+# Numbers of a player in the table of `_read`: place, way, tiredness, whether it plays, whether it was cautioned.
+COLUMNS = 7
+
+
+def _read_team(players: Any, numbers: list[float]) -> int:
+    """Appends the numbers of each player; returns who is designated."""
     designated = -1
     for place, player in enumerate(players):
         position, direction = player.position, player.direction
@@ -308,9 +321,7 @@ def _read_team(players: Any, roles: np.ndarray) -> TeamState:
         )
         if player.designated_player:
             designated = place
-    table = np.array(numbers).reshape(-1, 7)
-    flags = table[:, 5:] != 0
-    return TeamState(table[:, :2], table[:, 2:4], table[:, 4], flags[:, 0], flags[:, 1], roles, designated)
+    return designated
 
 
 def _read_roles(players: Any) -> np.ndarray:
