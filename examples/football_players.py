@@ -2,7 +2,7 @@
 
     python examples/football_players.py --scenarios magebench_mini
     python examples/football_players.py --scenarios academy_empty_goal academy_corner --episodes 10 --measure success
-    python examples/football_players.py --model runs/football_tiny/models/mgt
+    python examples/football_players.py --model runs/football_tiny/models/football --tiny
 
 Everybody speaks: the players go through the same conversations as a model does. The figures are MageBench's score in
 its scenarios and goals less those of the opponent in the others ("return"), or how often the own team led at the end
@@ -28,10 +28,14 @@ from lmmr1.evaluation.runner import EvaluationTask
 MOST_TURNS = 400  # as in MageBench
 
 
-def make_task(name: str, rewards: str, observation: str, episodes: int, macro: str) -> EvaluationTask:
+def make_task(name: str, rewards: str, observation: str, episodes: int, macro: str, tiny: bool) -> EvaluationTask:
     world = {"scenario": name, "rewards": rewards, "observation": observation, "macro": macro, "action_set": "v2"}
-    environment = EnvironmentConfig("LMMR1/Football-v0", world, {"format_weight": 0.0})
-    return EvaluationTask(name, "game", environment, episodes, max_turns=MOST_TURNS)
+    chat: dict[str, object] = {"format_weight": 0.0}
+    if tiny:  # as the recipe football_tiny speaks
+        world |= {"width": 160, "words": False}
+        chat |= {"instructions": "brief", "needs_thought": False}
+    environment = EnvironmentConfig("LMMR1/Football-v0", world, chat)
+    return EvaluationTask(name, "game", environment, episodes, max_turns=40 if tiny else MOST_TURNS)
 
 
 def make_players(model: str | None) -> list[Agent]:
@@ -58,6 +62,9 @@ def main() -> int:
     parser.add_argument("--macro", choices=("none", "adapting"), default="adapting")
     parser.add_argument("--measure", choices=("return", "success"), default="return")
     parser.add_argument("--model", help="a run's model, a model folder, or a hub name, to play too")
+    parser.add_argument(
+        "--tiny", action="store_true", help="small pictures without words, 40 turns: football_tiny's way"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     arguments = parser.parse_args()
     try:
@@ -69,6 +76,7 @@ def main() -> int:
                 observation,
                 arguments.episodes,
                 arguments.macro,
+                arguments.tiny,
             )
             for scenario in find_scenarios(arguments.scenarios)
         ]

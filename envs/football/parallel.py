@@ -19,7 +19,7 @@ from .engine.match import Control
 from .pitch import painter_for
 from .scenarios.scenario import Scenario
 from .scenarios.table import find_scenarios, only_scenario
-from .seat import Seat, frame_size
+from .seat import Seat, Side, frame_size
 from .session import Session
 from .speech import make_chat_spec, write_state
 from .state import State
@@ -27,7 +27,7 @@ from .state import State
 RENDER_MODES = ("rgb_array", "ansi")
 
 
-class FootballParallelEnv(ParallelEnv[str, Any, int]):
+class FootballParallelEnv(ParallelEnv[str, Any, Any]):
     """A match between agents: any number of controlled players on both sides, the engine's AI for the others.
 
     The agents are "left_0", "left_1", ..., "right_0", ...: each plays one player, whom the engine hands on within the
@@ -75,6 +75,7 @@ class FootballParallelEnv(ParallelEnv[str, Any, int]):
         control = Control(left_players, right_players, action_set, size)
         for one in self.scenarios:
             control.check(one)
+        sides: tuple[tuple[Side, int], ...] = (("left", left_players), ("right", right_players))
         self.seats = {
             f"{side}_{index}": Seat(
                 side,
@@ -85,13 +86,17 @@ class FootballParallelEnv(ParallelEnv[str, Any, int]):
                 width=width,
                 keeps_score=False,
             )
-            for side, count in (("left", left_players), ("right", right_players))
+            for side, count in sides
             for index in range(count)
         }
         self.possible_agents = list(self.seats)
         self.agents: list[str] = []
-        self.observation_spaces = {agent: seat.space(self.scenarios[0]) for agent, seat in self.seats.items()}
-        self.action_spaces = {agent: Discrete(len(seat.names)) for agent, seat in self.seats.items()}
+        self.observation_spaces: dict[str, Space[Any]] = {
+            agent: seat.space(self.scenarios[0]) for agent, seat in self.seats.items()
+        }
+        self.action_spaces: dict[str, Space[Any]] = {
+            agent: Discrete(len(seat.names)) for agent, seat in self.seats.items()
+        }
         self.chat_specs: dict[str, ChatSpec] = {
             agent: make_chat_spec(observation, action_set, partial(self.match, agent), seat=seat.index)
             for agent, seat in self.seats.items()
@@ -105,7 +110,7 @@ class FootballParallelEnv(ParallelEnv[str, Any, int]):
         """What this agent sees."""
         return self.observation_spaces[agent]
 
-    def action_space(self, agent: str) -> Discrete:
+    def action_space(self, agent: str) -> Space[Any]:
         """What this agent can do."""
         return self.action_spaces[agent]
 
@@ -169,7 +174,7 @@ class FootballParallelEnv(ParallelEnv[str, Any, int]):
         truncated = not result.done and self._steps == self.max_steps
         if not (result.done or truncated):
             self.agents = agents
-        rewards = {agent: sum(terms.values()) for agent, terms in parts.items()}
+        rewards = {agent: sum(terms.values(), 0.0) for agent, terms in parts.items()}
         return (
             self._observe(seen),
             rewards,

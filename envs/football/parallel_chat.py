@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.spaces import Space
 from pettingzoo import ParallelEnv
 
 from lmmr1.envs.chat import MAX_REPLY_LENGTH
@@ -21,7 +22,7 @@ from .parallel import FootballParallelEnv
 IDLE = 0
 
 
-class FootballParallelChat(ParallelEnv[str, list[Message], str]):
+class FootballParallelChat(ParallelEnv[str, Any, Any]):
     """A match between agents that speak: what `ChatEnv` is to an environment of one agent.
 
     Each agent reads its own messages (what it sees, in the words and the picture of its own side) and answers with one
@@ -58,8 +59,10 @@ class FootballParallelChat(ParallelEnv[str, list[Message], str]):
         self.possible_agents = env.possible_agents
         self.reply_format = REPLY_FORMATS[reply_format]
         self.format_weight, self.invalid_reward = format_weight, invalid_reward
-        self.observation_spaces = {agent: Chat() for agent in self.possible_agents}
-        self.action_spaces = {agent: Utterance(MAX_REPLY_LENGTH) for agent in self.possible_agents}
+        self.observation_spaces: dict[str, Space[Any]] = {agent: Chat() for agent in self.possible_agents}
+        self.action_spaces: dict[str, Space[Any]] = {
+            agent: Utterance(MAX_REPLY_LENGTH) for agent in self.possible_agents
+        }
         self._shown: dict[str, str] = {}
 
     @property
@@ -67,11 +70,11 @@ class FootballParallelChat(ParallelEnv[str, list[Message], str]):
         """Who is playing; nobody once the match is over."""
         return self.env.agents
 
-    def observation_space(self, agent: str) -> Chat:
+    def observation_space(self, agent: str) -> Space[Any]:
         """Messages."""
         return self.observation_spaces[agent]
 
-    def action_space(self, agent: str) -> Utterance:
+    def action_space(self, agent: str) -> Space[Any]:
         """The text of a reply."""
         return self.action_spaces[agent]
 

@@ -55,7 +55,7 @@ def import_engine() -> Any:
         EngineMissing: it cannot be imported.
     """
     try:
-        import gfootball_engine
+        import gfootball_engine  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
         raise EngineMissing(f"{version}: {error}") from error
@@ -115,7 +115,7 @@ class CoreEngine:
         engine.game_config.render = False
         self._duration = scenario.game_duration
         self._score, self._owner, self._mode, self._waiting = 0, -1, -1, 0
-        self._before: str | None = None
+        self._before: bytes | None = None
         self._look()
         # Nobody changes its role in a match.
         self._roles = _read_roles(self._info.left_team), _read_roles(self._info.right_team)

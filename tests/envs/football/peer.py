@@ -7,6 +7,7 @@ replaced by stubs, which the core needs to be imported but not to play.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import sys
 import types
@@ -43,8 +44,11 @@ def install_stubs() -> None:
 
 def play(match: Mapping[str, Any]) -> list[list[Any]]:
     """Everything that the core says of a match: a digest and the reward of each step, and whether it was the last."""
-    from gfootball.env import config, football_env, observation_preprocessing, wrappers
-
+    # By name, because nobody who reads the types of this file need have the engine.
+    names = ("config", "football_env", "observation_preprocessing", "wrappers")
+    config, football_env, observation_preprocessing, wrappers = (
+        importlib.import_module(f"gfootball.env.{name}") for name in names
+    )
     left, right = match["left"], match["right"]
     values = {
         "level": match["scenario"],
@@ -86,8 +90,7 @@ def play(match: Mapping[str, Any]) -> list[list[Any]]:
 
 if __name__ == "__main__":
     install_stubs()
-    from absl import flags, logging
-
-    flags.FLAGS(sys.argv[:1])
+    importlib.import_module("absl.flags").FLAGS(sys.argv[:1])
+    logging = importlib.import_module("absl.logging")
     logging.set_verbosity(logging.ERROR)
     print(json.dumps([play(match) for match in json.load(sys.stdin)["matches"]]))

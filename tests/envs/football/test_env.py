@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 import types
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -38,7 +40,7 @@ def play(env: FootballEnv, seed: int, steps: int = 30) -> list[Any]:
     rng = np.random.default_rng(seed)
     said: list[Any] = [env.reset(seed=seed)]
     for _ in range(steps):
-        said.append(env.step(int(rng.integers(env.action_space.n))))
+        said.append(env.step(int(rng.integers(len(env.seat.names)))))
         assert said[-1][0] in env.observation_space
         if said[-1][2] or said[-1][3]:
             said.append(env.reset())
@@ -155,6 +157,7 @@ def test_rewards_add_up_by_weight() -> None:
     env = make(observation="simple115", rewards="scoring, checkpoints")
     env.reset(seed=0)
     total, terminated = 0.0, False
+    info: dict[str, Any] = {}
     while not terminated:
         name = env.solution().answer.removeprefix("action_")
         _, reward, terminated, _, info = env.step(env.seat.names.index(name))
@@ -235,7 +238,8 @@ def test_a_scenario_of_ones_own() -> None:
 def test_the_match_ends_with_its_duration() -> None:
     env = make(scenario=DUEL, observation="simple115")
     env.reset(seed=0)
-    steps, terminated = 0, False
+    steps, terminated, truncated = 0, False, False
+    info: dict[str, Any] = {}
     while not terminated:
         _, _, terminated, truncated, info = env.step(env.seat.names.index("release_direction"))
         steps += 1
@@ -314,3 +318,19 @@ def test_every_set_of_actions_can_be_played() -> None:
         for action in range(len(names)):
             assert env.step(action)[0] in env.observation_space
         env.close()
+
+
+def test_the_blocks_of_the_page_run() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "football.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 2 and names["env"].reset(seed=0)[1]["scenario"] == "duel"
+    for picture in re.findall(r"\]\((assets/[^)]+)\)", page):
+        assert (Path(__file__).parents[3] / "docs" / picture).stat().st_size < 150_000
+
+
+def test_every_scenario_is_on_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "football.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in BUILT_IN)
