@@ -29,13 +29,13 @@ PEER = Path(__file__).with_name("peer.py")
 
 # Scenario, controlled players left and right, action set, seed, swapped lineups, steps.
 MATCHES: list[tuple[str, int, int, str, int, bool, int]] = [
-    *((name, 1, 0, "default", 5 + place, False, 40) for place, name in enumerate(BUILT_IN)),
-    ("academy_3_vs_1_with_keeper", 3, 1, "v2", 1, False, 60),
-    ("academy_3_vs_1_with_keeper", 4, 2, "full", 2, False, 60),
-    ("11_vs_11_stochastic", 11, 11, "default", 3, False, 30),
-    ("11_vs_11_easy_stochastic", 1, 1, "full", 4, True, 40),
-    ("5_vs_5", 4, 4, "v2", 6, True, 60),
-    ("1_vs_1_easy", 1, 1, "default", 8, True, 150),
+    *((name, 1, 0, "default", 5 + place, False, 25) for place, name in enumerate(BUILT_IN)),
+    ("academy_3_vs_1_with_keeper", 3, 1, "v2", 1, False, 40),
+    ("academy_3_vs_1_with_keeper", 4, 2, "full", 2, False, 40),
+    ("11_vs_11_stochastic", 11, 11, "default", 3, False, 20),
+    ("11_vs_11_easy_stochastic", 1, 1, "full", 4, True, 30),
+    ("5_vs_5", 4, 4, "v2", 6, True, 40),
+    ("1_vs_1_easy", 1, 1, "default", 8, True, 80),
     # The ball rolls out, and nobody who is controlled takes the throw-in: the rule for a dead ball plays it.
     ("5_vs_5", 4, 4, "default", 3, False, 150),
 ]
