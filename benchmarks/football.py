@@ -25,7 +25,7 @@ from lmmr1.envs.football.scenarios.table import BUILT_IN
 
 KINDS = ("simple115", "smm", "raw", "text", "view")
 NAMES = ("academy_empty_goal", "academy_3_vs_1_with_keeper", "11_vs_11_stochastic")
-SEED, TURN = 5, 20
+SEED, TURN = 5, 100
 Runner = Any
 
 
@@ -122,7 +122,7 @@ def measure_memory(frame_size: tuple[int, int] | None) -> float:
 
 def main() -> None:
     options = parse_arguments(__doc__ or "")
-    turns = 15 if options.quick else 60
+    turns = 5 if options.quick else 20
     alone = {name: measure_alone(name, turns) for name in NAMES}
     off = min(rates["simple115"] for rates in alone.values())
     view = min(rates["view"] for rates in alone.values())

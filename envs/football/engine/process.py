@@ -98,10 +98,21 @@ def find_python() -> str:
 def has_engine(python: str) -> bool:
     """Whether a Python can import what a worker needs; asked once for each."""
     try:
-        done = subprocess.run([python, "-c", "import numpy, gfootball_engine"], capture_output=True, timeout=60)
+        program = [python, "-c", "import numpy, gfootball_engine"]
+        done = subprocess.run(program, capture_output=True, timeout=60, env=_environment(python))
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def _environment(python: str) -> dict[str, str]:
+    # The engine draws without a display only if there is none; one thread each, as the workers share the machine.
+    environment = {"OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": tempfile.gettempdir(), **os.environ}
+    # What is set for this Python would mislead another one.
+    mine = () if python == sys.executable else ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__")
+    for name in ("DISPLAY", *mine):
+        environment.pop(name, None)
+    return environment
 
 
 class EngineProcess:
@@ -204,19 +215,13 @@ class _Child:
         # Only this very Python can use this one's search path.
         search = sys.path if python == sys.executable else None
         paths = {"package": [str(PACKAGE)], "search": search}
-        # The engine draws without a display only if there is none; one thread each, as the workers share the machine.
-        environment = {"OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": tempfile.gettempdir(), **os.environ}
-        environment.pop("DISPLAY", None)
-        if search is None:
-            environment.pop("PYTHONPATH", None)
-            environment.pop("PYTHONHOME", None)
         self.owner = os.getpid()
         self.process = subprocess.Popen(
             [python, "-c", _PROGRAM, json.dumps(paths)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=environment,
+            env=_environment(python),
         )
         assert self.process.stdin is not None and self.process.stdout is not None
         self.orders, self.answers = self.process.stdin, self.process.stdout
