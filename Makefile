@@ -14,13 +14,14 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types docs bench bench-peers bench-sokoban-peers clean
+.PHONY: help demo football test test-all lint types docs bench bench-peers bench-sokoban-peers clean
 
-BENCHMARKS := rollout long_horizon harness sokoban
+BENCHMARKS := rollout long_horizon harness sokoban football
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
 	@echo "make test      run the tests                make test-all  lint, types, docs, tests and benchmarks"
+	@echo "make football  build Google Research Football's engine (minutes, once) for Python 3.11 and install it"
 	@echo "make lint      ruff                         make types     pyright"
 	@echo "make docs      build the pages into site/   make bench     run every benchmark, quickly"
 	@echo "make clean     remove what was built here; runs/ stays"
@@ -38,10 +39,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/lmmr1 train tiny --run-dir runs/demo --resume auto
 
+# The engine is built once; its wheel is kept outside of this folder, see .ci/football.
+football: $(INSTALLED)
+	@.ci/football .venv
+
 test: $(INSTALLED)
 	$(BIN)/pytest $(ARGS)
 
-test-all: lint types docs bench test
+test-all: football lint types docs bench test
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -22,6 +22,8 @@ class Registration:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
     vector_entry_point: str | None = None
+    # Whether it can take down its process, so that rollouts play it in worker processes if nothing else is asked for.
+    needs_worker: bool = False
 
 
 REGISTRATIONS: tuple[Registration, ...] = (
@@ -34,6 +36,8 @@ REGISTRATIONS: tuple[Registration, ...] = (
         "lmmr1.envs.sokoban.env:SokobanEnv",
         vector_entry_point="lmmr1.envs.sokoban.vector.env:SokobanVectorEnv",
     ),
+    # The length of a match is its scenario's.
+    Registration("LMMR1/Football-v0", "lmmr1.envs.football.env:FootballEnv", needs_worker=True),
 )
 
 
@@ -84,6 +88,11 @@ class EnvironmentConfig:
     def in_epochs(self) -> bool:
         """Whether its resets are seeded in series."""
         return self.order == "epochs" or (self.order is None and self.kwargs.get("dataset") is not None)
+
+    @property
+    def needs_worker(self) -> bool:
+        """Whether it can take down its process, and is best played in a worker process."""
+        return any(row.id == self.id and row.needs_worker for row in REGISTRATIONS)
 
     def make(self) -> ChatEnv:
         """Make the environment.

@@ -47,7 +47,7 @@ class Demonstrations:
     def __init__(self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int) -> None:
         self.log = RolloutLog()
         self.figures: dict[str, float] = {}
-        self.pool = make_pool(config.collection)
+        self.pool = make_pool(config.collection, [one.environment for one in config.demonstrations])
         retries = config.collection.retries
         self.sources: list[_Expert | OwnEpisodes] = []
         for kind, demonstration in enumerate(config.demonstrations):

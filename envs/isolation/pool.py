@@ -30,6 +30,8 @@ from .local import LocalEnv
 from .outcomes import Advice, Fault, Opening, Outcome, run_reset, run_solve, run_step
 from .process import START_SECONDS, Order, Script, WorkerProcess
 
+STARTS = 3  # whoever kills processes may hit one that is just starting
+
 
 @dataclass
 class _Slot:
@@ -186,9 +188,16 @@ class EnvironmentPool:
         for index in new:  # side by side
             self.workers[index] = WorkerProcess(self.seconds)
         for index in new:
-            worker = self.workers[index]
-            assert worker is not None
-            worker.wait_until_ready()
+            for tries_left in reversed(range(STARTS)):
+                worker = self.workers[index]
+                assert worker is not None
+                try:
+                    worker.wait_until_ready()
+                    break
+                except RuntimeError:
+                    if not tries_left:
+                        raise
+                    self.workers[index] = WorkerProcess(self.seconds)
 
     def _exchange(self, orders: Mapping[int, Order], answers: dict[int, Any]) -> None:
         """Send orders and take the answers; an order that its worker never came to has none in the end."""
@@ -258,6 +267,22 @@ def _mark(answer: Any) -> Any:
     texts = [message_text(message) for message in answer.messages]
     images = [zlib.crc32(image.tobytes()) for message in answer.messages for image in message_images(message)]
     return texts, images, answer.reward if isinstance(answer, Outcome) else None
+
+
+def open_pool(
+    workers: int | None, environments: Sequence[EnvironmentConfig], step_seconds: float, reset_seconds: float
+) -> EnvironmentPool | None:
+    """The worker processes for some environments; None where they are to live in this process.
+
+    Args:
+        workers: how many; None for as many as there are cores, at most 8, if one of the environments can take down its
+            process, and else none.
+        environments: which.
+        step_seconds, reset_seconds: see `EnvironmentPool`.
+    """
+    if workers is None:
+        workers = min(8, os.cpu_count() or 1) if any(config.needs_worker for config in environments) else 0
+    return EnvironmentPool(workers, step_seconds, reset_seconds) if workers else None
 
 
 # Where an episode can be played.

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .frames import LENGTH
 from .outcomes import Fault
-from .worker import LENGTH, READY, main
+from .worker import READY, main
 
 START_SECONDS = 120.0  # to start a process, or to make an environment: imports, tables, levels
 CLOSE_SECONDS = 5.0

@@ -1,6 +1,6 @@
 """What runs in a worker process: environments by slot. A frame of scripts comes in, a frame for each order goes out.
 
-A frame is eight bytes of length and a pickle. The process ends when its orders end, so nothing is left of it when the
+A frame holds a pickle. The process ends when its orders end, so nothing is left of it when the
 process that started it is gone, however that ended. It imports the environments' floor and nothing above.
 """
 
@@ -10,20 +10,18 @@ import os
 import pickle
 import queue
 import signal
-import struct
 import sys
 import threading
-from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from lmmr1.envs.chat import ChatEnv
 
+from .frames import read_frames, write_frame
 from .outcomes import Fault, Opening, describe_error, run_reset, run_solve, run_step
 
-LENGTH = struct.Struct("<Q")
 READY = b"ready"
 
 
@@ -72,21 +70,6 @@ def register(spec: EnvSpec) -> None:
     """Register an environment that the other process knows and this one does not."""
     if spec.id not in gym.registry:
         gym.registry[spec.id] = spec
-
-
-def read_frames(stream: IO[bytes]) -> Iterator[bytes]:
-    """Frames until the end of the stream."""
-    while len(head := stream.read(LENGTH.size)) == LENGTH.size:
-        (length,) = LENGTH.unpack(head)
-        if len(data := stream.read(length)) < length:
-            return
-        yield data
-
-
-def write_frame(stream: IO[bytes], data: bytes) -> None:
-    """Write one frame whole."""
-    stream.write(LENGTH.pack(len(data)) + data)
-    stream.flush()
 
 
 def pack(answer: Any) -> bytes:

@@ -13,6 +13,7 @@ from gymnasium.spaces import Discrete
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Solution
 from lmmr1.envs.options import only_option
+from lmmr1.envs.window import Window
 
 from .foresight import Foresight, Shown
 from .generation.source import LevelSource, Selection, check_playable
@@ -25,7 +26,6 @@ from .play import check_size, infos_by_kind, plays_of
 from .rules import BOX, BOX_ON_TARGET, COVERED, KEEP, SOLVED, STOOD, UNCOVERED, WALKED, RewardTerms
 from .speech.chat import ACTION_SETS, make_chat_spec
 from .speech.prompts import PROMPTS
-from .window import Window
 
 
 class SokobanEnv(gym.Env[Any, np.int64]):

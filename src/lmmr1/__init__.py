@@ -3,6 +3,7 @@
 from lmmr1.envs.chat import ChatEnv, make_chat
 from lmmr1.envs.chat_spec import ChatSpec
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.football import football_parallel_env
 from lmmr1.envs.messages import ImagePart, Message, Part, Solution, StopReason, TextPart
 from lmmr1.envs.registry import EnvironmentConfig, register_all
 
@@ -20,6 +21,7 @@ __all__ = [
     "TextPart",
     "UserError",
     "__version__",
+    "football_parallel_env",
     "make_chat",
 ]
 

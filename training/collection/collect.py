@@ -40,7 +40,7 @@ class Collector:
         self.entropy = (seed, TRAINING_STREAM, stage)
         options = config.collection
         self.log = RolloutLog()
-        self.pool = make_pool(options)
+        self.pool = make_pool(options, config.environments)
         self.player = GroupPlayer(policy, config.environments, config.rollout, options.retries, self.pool, self.log)
         weights = np.array([environment.weight for environment in config.environments])
         self.curriculum = Curriculum(weights, options.curriculum)

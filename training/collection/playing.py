@@ -9,18 +9,16 @@ from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import Seat, play
 from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv
+from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv, open_pool
 from lmmr1.envs.registry import EnvironmentConfig
 
 from ..config import CollectionConfig, RolloutConfig
 from .curriculum import Start
 
 
-def make_pool(options: CollectionConfig) -> EnvironmentPool | None:
+def make_pool(options: CollectionConfig, environments: Sequence[EnvironmentConfig]) -> EnvironmentPool | None:
     """The worker processes that a stage's environments live in; None where they live in this process."""
-    if not options.workers:
-        return None
-    return EnvironmentPool(options.workers, options.step_seconds, options.reset_seconds)
+    return open_pool(options.workers, environments, options.step_seconds, options.reset_seconds)
 
 
 class GroupPlayer:

@@ -47,8 +47,8 @@ class ReplayConfig:
 class CollectionConfig:
     """Faults of environments, and the choice of starting states."""
 
-    workers: int = 0
-    """Processes that environments run in, killed and replaced when one hangs; 0: in this process, without deadlines."""
+    workers: int | None = None
+    """Processes that environments run in, killed when one hangs; 0: this one; None: some for those that need it."""
     step_seconds: float = 60.0
     """A step that takes longer fails its episode (with workers only)."""
     reset_seconds: float = 120.0
@@ -66,7 +66,7 @@ class CollectionConfig:
 
     def __post_init__(self) -> None:
         for key in ("workers", "retries"):
-            at_least(key, vars(self)[key], 0)
+            at_least(key, vars(self)[key] or 0, 0)
         for key in ("step_seconds", "reset_seconds"):
             positive(key, vars(self)[key])
         at_least("max_refills", self.max_refills, 1)

@@ -54,8 +54,8 @@ class EvaluationConfig:
     """Tokens (prompts, image tokens and replies) after which an episode is stopped."""
     every: int = 0
     """Also evaluate every so many iterations of a ppo stage; 0: only between stages."""
-    workers: int = 0
-    """Processes that environments run in, killed and replaced when one hangs; 0: in this process, without deadlines."""
+    workers: int | None = None
+    """Processes that environments run in, killed when one hangs; 0: this one; None: some for those that need it."""
     step_seconds: float = 60.0
     """A step that takes longer fails its episode (with workers only)."""
     reset_seconds: float = 120.0
@@ -73,6 +73,6 @@ class EvaluationConfig:
             f"max_new_tokens ({self.max_new_tokens}) must be below max_context_tokens ({self.max_context_tokens})",
         )
         for key in ("every", "workers", "retries"):
-            at_least(key, vars(self)[key], 0)
+            at_least(key, vars(self)[key] or 0, 0)
         for key in ("step_seconds", "reset_seconds"):
             positive(key, vars(self)[key])

@@ -89,14 +89,14 @@ def evaluate_policy(
         config: what.
         seed: of the problems and of the sampling.
         samples: a folder for some of the episodes.
-        environments: keeps each task's environments from one evaluation to the next, except with `config.workers`:
+        environments: keeps each task's environments from one evaluation to the next, except with workers:
             those are processes, which end with each evaluation.
 
     Returns:
         {task: {"greedy": figures, "sampled": figures}}.
     """
     from lmmr1.agents.episode import Episode, save_episodes
-    from lmmr1.envs.isolation.pool import EnvironmentPool
+    from lmmr1.envs.isolation.pool import open_pool
     from lmmr1.evaluation.runner import EvaluationTask, evaluate
 
     tasks = [EvaluationTask(name=name, **vars(task)) for name, task in config.tasks.items()]
@@ -106,9 +106,10 @@ def evaluate_policy(
     agent.max_context_tokens = config.max_context_tokens
     try:
         with contextlib.ExitStack() as stack:
-            pool = None
-            if config.workers:
-                pool, environments = EnvironmentPool(config.workers, config.step_seconds, config.reset_seconds), None
+            worlds = [task.environment for task in tasks]
+            pool = open_pool(config.workers, worlds, config.step_seconds, config.reset_seconds)
+            if pool is not None:
+                environments = None
                 stack.callback(pool.close)
             keep = {"environments": environments, "pool": pool, "retries": config.retries}
             figures = evaluate(agent, tasks, seed, samples=taken, **keep)

@@ -25,7 +25,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("record", help="film an agent in an environment", epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("subject", metavar="ENV_ID|RUN", help="an environment's id, or the folder of a finished run")
     parser.add_argument(
-        "--agent", metavar="WHO", help="random, expert, or a model (default: expert, or the run's model)"
+        "--agent",
+        metavar="WHO",
+        help="random, expert, answer:TEXT (always that), or a model (default: expert, or the run's model)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILM", help=".mp4 or .gif (default: ENV_ID.mp4, or in the run's videos/)"
@@ -106,6 +108,10 @@ def _choose_agent(arguments: argparse.Namespace) -> Agent:
         from lmmr1.agents.players.expert import ExpertPlayer
 
         return ExpertPlayer()
+    if who.startswith("answer:"):
+        from lmmr1.agents.players.fixed import FixedPlayer
+
+        return FixedPlayer(who.removeprefix("answer:"))
     from .evaluate import load_policy
 
     return load_policy(who)

@@ -1,0 +1,1 @@
+"""Scenarios: who stands where, for how long, and what ends the episode."""
