@@ -18,13 +18,11 @@ class Sampler:
         self.bias[list(banned_ids)] = BANNED
 
     def log_probabilities(self, logits: Tensor, temperature: float) -> Tensor:
-        """Log-probabilities float32 (..., vocabulary) of what may be sampled at `temperature`; writes to `logits`."""
+        """Log-probabilities float32 (..., vocabulary) of what may be sampled at `temperature`."""
         return torch.log_softmax(self._biased(logits, temperature), -1)
 
     def __call__(self, logits: Tensor, noise: Tensor, temperature: float, greedy: bool) -> tuple[Tensor, Tensor]:
         """Sample one token a row by inverting the distribution function at `noise` (rows,) in [0, 1).
-
-        The logits are written to.
 
         Returns:
             int64 (rows,) tokens and float32 (rows,) log-probabilities.
@@ -42,4 +40,4 @@ class Sampler:
 
     def _biased(self, logits: Tensor, temperature: float) -> Tensor:
         scaled = logits if temperature == 1.0 else logits / temperature
-        return scaled.add_(self.bias)
+        return scaled + self.bias
