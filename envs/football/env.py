@@ -21,8 +21,8 @@ from .engine.match import Control, Snapshot
 from .expert import advise
 from .magebench import Macro, Memory
 from .scenarios.scenario import Scenario
-from .scenarios.table import find_scenarios, is_magebench, only_scenario
-from .seat import Seat, frame_size
+from .scenarios.table import choose_scenario, find_scenarios, is_magebench, only_scenario
+from .seat import Seat, check_max_steps, frame_size, tell
 from .session import Session
 from .speech import MACROS, PREFIX, make_chat_spec, write_state
 from .state import State
@@ -147,8 +147,7 @@ class FootballEnv(gym.Env[Any, np.int64]):
         ):
             if value not in known:
                 raise UserError(f"{name} is {value!r}; choose from {', '.join(str(choice) for choice in known)}")
-        if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
-            raise UserError(f"max_steps is {max_steps!r}; give a whole number of at least 1, or None")
+        check_max_steps(max_steps)
         if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not deadline > 0:
             raise UserError(f"deadline is {deadline!r}; give a number of seconds above 0")
         self.scenarios = find_scenarios(scenario)
@@ -204,9 +203,7 @@ class FootballEnv(gym.Env[Any, np.int64]):
             self._scenario = only_scenario(only_option(options, "scenario"))
             self._check(self._scenario, self._session.control)
         else:
-            count = len(self.scenarios)
-            place = int(self.np_random.integers(count)) if seed is None else seed % count
-            self._scenario = self.scenarios[place]
+            self._scenario = choose_scenario(self.scenarios, self.np_random, seed)
         self._running = False
         self._session.begin(self._scenario, self.np_random)
         self._running, self._steps, self._memory = True, 0, Memory()
@@ -267,11 +264,7 @@ class FootballEnv(gym.Env[Any, np.int64]):
 
     def _info(self, state: State, engine_steps: int, parts: dict[str, float]) -> dict[str, Any]:
         info: dict[str, Any] = {
-            "success": state.score[0] > state.score[1],
-            "score": state.score,
-            "ball_owned_team": state.ball_owned_team,
-            "game_mode": state.game_mode,
-            "steps_left": state.steps_left,
+            **tell(state),
             "engine_steps": engine_steps,
             "rewards": parts,
             "scenario": self._scenario.name,

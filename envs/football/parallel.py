@@ -18,8 +18,8 @@ from lmmr1.envs.errors import UserError
 from .engine.match import Control
 from .pitch import painter_for
 from .scenarios.scenario import Scenario
-from .scenarios.table import find_scenarios, only_scenario
-from .seat import Seat, Side, frame_size
+from .scenarios.table import choose_scenario, find_scenarios, only_scenario
+from .seat import Seat, Side, check_max_steps, frame_size, tell
 from .session import Session
 from .speech import make_chat_spec, write_state
 from .state import State
@@ -68,8 +68,7 @@ class FootballParallelEnv(ParallelEnv[str, Any, Any]):
         """See the class."""
         if render_mode not in (None, *RENDER_MODES):
             raise UserError(f"render_mode is {render_mode!r}; choose from None, {', '.join(RENDER_MODES)}")
-        if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
-            raise UserError(f"max_steps is {max_steps!r}; give a whole number of at least 1, or None")
+        check_max_steps(max_steps)
         self.scenarios = find_scenarios(scenario)
         size = frame_size(width) if observation == "frame" else None
         control = Control(left_players, right_players, action_set, size)
@@ -133,8 +132,7 @@ class FootballParallelEnv(ParallelEnv[str, Any, Any]):
             scenario = only_scenario(options["scenario"])
             self._session.control.check(scenario)
         else:
-            count = len(self.scenarios)
-            scenario = self.scenarios[int(self._rng.integers(count)) if seed is None else seed % count]
+            scenario = choose_scenario(self.scenarios, self._rng, seed)
         self.agents = []
         self._session.begin(scenario, self._rng)
         self.agents, self._steps = list(self.possible_agents), 0
@@ -208,15 +206,4 @@ class FootballParallelEnv(ParallelEnv[str, Any, Any]):
         return {agent: seat.observe(seen[seat.side], self._session) for agent, seat in self.seats.items()}
 
     def _infos(self, seen: Mapping[str, State], parts: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, Any]]:
-        infos: dict[str, dict[str, Any]] = {}
-        for agent, seat in self.seats.items():
-            state = seen[seat.side]
-            infos[agent] = {
-                "success": state.score[0] > state.score[1],
-                "score": state.score,
-                "ball_owned_team": state.ball_owned_team,
-                "game_mode": state.game_mode,
-                "steps_left": state.steps_left,
-                "rewards": dict(parts[agent]),
-            }
-        return infos
+        return {agent: {**tell(seen[seat.side]), "rewards": dict(parts[agent])} for agent, seat in self.seats.items()}

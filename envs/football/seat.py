@@ -30,6 +30,23 @@ def frame_size(width: int) -> tuple[int, int]:
     return width, 2 * round(width * 9 / 32)
 
 
+def check_max_steps(max_steps: int | None) -> None:
+    """Raises `UserError` for a number of steps that no match can be truncated after."""
+    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
+        raise UserError(f"max_steps is {max_steps!r}; give a whole number of at least 1, or None")
+
+
+def tell(seen: State) -> dict[str, Any]:
+    """What the information of a step says of the match, as an agent sees it."""
+    return {
+        "success": seen.score[0] > seen.score[1],
+        "score": seen.score,
+        "ball_owned_team": seen.ball_owned_team,
+        "game_mode": seen.game_mode,
+        "steps_left": seen.steps_left,
+    }
+
+
 class Seat:
     """An agent's place. The match always looks to it as if its own team were the left one.
 

@@ -188,16 +188,19 @@ class EnvironmentPool:
         for index in new:  # side by side
             self.workers[index] = WorkerProcess(self.seconds)
         for index in new:
-            for tries_left in reversed(range(STARTS)):
-                worker = self.workers[index]
-                assert worker is not None
-                try:
-                    worker.wait_until_ready()
-                    break
-                except RuntimeError:
-                    if not tries_left:
-                        raise
-                    self.workers[index] = WorkerProcess(self.seconds)
+            self._wait_until_ready(index)
+
+    def _wait_until_ready(self, index: int) -> None:
+        """Wait for a worker that was started; one that dies over it is started again, `STARTS` times in all."""
+        for tries_left in reversed(range(STARTS)):
+            worker = self.workers[index]
+            assert worker is not None
+            try:
+                return worker.wait_until_ready()
+            except RuntimeError:
+                if not tries_left:
+                    raise
+                self.workers[index] = WorkerProcess(self.seconds)
 
     def _exchange(self, orders: Mapping[int, Order], answers: dict[int, Any]) -> None:
         """Send orders and take the answers; an order that its worker never came to has none in the end."""

@@ -1,7 +1,7 @@
 """What runs in a worker process: environments by slot. A frame of scripts comes in, a frame for each order goes out.
 
-A frame holds a pickle. The process ends when its orders end, so nothing is left of it when the
-process that started it is gone, however that ended. It imports the environments' floor and nothing above.
+A frame holds a pickle. The process ends when its orders end, so nothing is left of it when the process that started it
+is gone, however that ended. It imports the environments' floor and nothing above.
 """
 
 from __future__ import annotations

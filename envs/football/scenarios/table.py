@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
+
 from lmmr1.envs.errors import UserError
 
 from .academy import ACADEMY
@@ -85,6 +87,12 @@ def only_scenario(wanted: str | Scenario) -> Scenario:
     if len(found) != 1:
         raise UserError(f'reset(options=...): "scenario" names {len(found)} scenarios; give one')
     return found[0]
+
+
+def choose_scenario(scenarios: Sequence[Scenario], rng: np.random.Generator, seed: int | None) -> Scenario:
+    """The scenario of the next match: by the seed of `reset`, or where there is none drawn from `rng`."""
+    count = len(scenarios)
+    return scenarios[int(rng.integers(count)) if seed is None else seed % count]
 
 
 def _import_scenario(place: str) -> Scenario:

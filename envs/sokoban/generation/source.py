@@ -61,6 +61,16 @@ class Selection:
         if pool is not None and (isinstance(pool, bool) or not isinstance(pool, int) or not 1 <= pool <= MAX_POOL):
             raise UserError(f"pool is {pool!r}; give the number of levels, 1 to {MAX_POOL}, or None")
 
+    @property
+    def room(self) -> tuple[int, int]:
+        """Rows and columns of a level that is made."""
+        return self.dim_room or (7, 7)
+
+    @property
+    def boxes(self) -> int:
+        """Boxes of a level that is made."""
+        return self.num_boxes or 1
+
     def fits(self, level: Level) -> bool:
         """Whether a level has the right split and length; one too hard to tell does not."""
         if self.split != "all" and level.is_test != (self.split == "test"):
@@ -123,15 +133,7 @@ class ScatterFeed:
         """Makes a level."""
         assert self._rng is not None, "a feed is started before it is asked"
         one = self._selection
-        return generate(
-            self._rng,
-            one.dim_room or (7, 7),
-            one.num_boxes or 1,
-            one.inner_walls,
-            one.min_moves,
-            one.max_moves,
-            one.split,
-        )
+        return generate(self._rng, one.room, one.boxes, one.inner_walls, one.min_moves, one.max_moves, one.split)
 
 
 class BackwardsFeed:
@@ -218,17 +220,14 @@ def check_playable(level: Level, place: str = "a level") -> Level:
 
 def _check_bounds(selection: Selection) -> None:
     room = selection.dim_room or (99, 99)
-    check_generation(room, selection.num_boxes or 1, 0, selection.min_moves, selection.max_moves, selection.split)
+    check_generation(room, selection.boxes, 0, selection.min_moves, selection.max_moves, selection.split)
 
 
 def _check_making(selection: Selection) -> Selection:
     """Returns the selection with size and number of boxes filled in."""
-    selection = replace(selection, dim_room=selection.dim_room or (7, 7), num_boxes=selection.num_boxes or 1)
-    assert selection.dim_room is not None and selection.num_boxes is not None
+    selection = replace(selection, dim_room=selection.room, num_boxes=selection.boxes)
     walls = selection.inner_walls if selection.generation == "scatter" else 0
-    check_generation(
-        selection.dim_room, selection.num_boxes, walls, selection.min_moves, selection.max_moves, selection.split
-    )
+    check_generation(selection.room, selection.boxes, walls, selection.min_moves, selection.max_moves, selection.split)
     if selection.generation != "scatter":
         _digging(selection)
     return selection
@@ -236,11 +235,7 @@ def _check_making(selection: Selection) -> Selection:
 
 def _digging(selection: Selection) -> Digging:
     return Digging(
-        selection.generation,
-        selection.dim_room or (7, 7),
-        selection.num_boxes or 1,
-        selection.num_gen_steps,
-        selection.search_depth,
+        selection.generation, selection.room, selection.boxes, selection.num_gen_steps, selection.search_depth
     )
 
 
