@@ -63,7 +63,8 @@ class AgentReply:
 
     `overflow` says that the conversation no longer fits the agent's context: nothing was said and the episode is to be
     truncated. `cut_off` says that the reply ran out of tokens before it ended. `fault` is what broke in the environment
-    when the agent asked it for advice: nothing was said and the episode has failed.
+    when the agent asked it for advice: nothing was said and the episode has failed. `version` numbers the weights that
+    spoke.
     """
 
     text: str
@@ -73,6 +74,7 @@ class AgentReply:
     overflow: bool = False
     cut_off: bool = False
     fault: Fault | None = None
+    version: int = 0
 
 
 class Agent(Protocol):

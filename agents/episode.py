@@ -40,6 +40,7 @@ class Turn:
         reply_ids: int32 (n,), as sampled.
         logprobs: float32 (n,), of `reply_ids` under the distribution that they were sampled from.
         cut_off: whether the reply ran out of tokens before an end token or a stop string ended it.
+        version: of the weights that sampled the reply's ids, all of them.
     """
 
     messages: list[Message]
@@ -54,6 +55,7 @@ class Turn:
     reply_ids: np.ndarray = field(default_factory=_no_ids)
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     cut_off: bool = False
+    version: int = 0
 
     def ends_with(self, end_ids: Collection[int]) -> bool:
         """Whether the reply's last token is one of `end_ids`; not if it has none."""

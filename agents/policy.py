@@ -37,6 +37,8 @@ class PolicyAgent:
         slots: how many sequences decode side by side.
         name: for tables and films.
         prefix_bytes: the memory for what the embedded engine keeps of conversations between their turns.
+        engine: one that is shared by several agents over the same model, and closed by whoever made it; without it the
+            agent makes its own, in this process.
 
     Raises:
         UserError: an unknown context.
@@ -51,12 +53,14 @@ class PolicyAgent:
         slots: int = 256,
         name: str = "policy",
         prefix_bytes: int = PREFIX_BYTES,
+        engine: Engine | None = None,
     ) -> None:
         Context.parse(context)
         self.loaded, self.sampling, self.context, self.name = loaded, sampling, context, name
         self.max_context_tokens, self.slots, self.prefix_bytes = max_context_tokens, slots, prefix_bytes
         self.template = Template(loaded)
-        self.engine: Engine = make_engine(loaded, slots, prefix_bytes)
+        self.shared_engine = engine
+        self.engine: Engine = make_engine(loaded, slots, prefix_bytes) if engine is None else engine
         self.sampler = Sampler(loaded.network.vocabulary_size, loaded.banned_ids, loaded.model.device)
 
     @classmethod
@@ -68,7 +72,9 @@ class PolicyAgent:
         """The same weights, spoken with in another way."""
         sampling = replace(self.sampling, max_new_tokens=max_new_tokens)
         limits = (self.max_context_tokens, self.slots)
-        return PolicyAgent(self.loaded, sampling, context, *limits, name or self.name, self.prefix_bytes)
+        return PolicyAgent(
+            self.loaded, sampling, context, *limits, name or self.name, self.prefix_bytes, self.shared_engine
+        )
 
     def save_pretrained(self, folder: Path) -> None:
         """Write a model folder that `from_pretrained` and `transformers` read."""
@@ -86,7 +92,12 @@ class PolicyAgent:
             conversations[index].prefix = completion.prefix
             text = self.template.decode(completion.ids)
             replies[index] = AgentReply(
-                text, prompts[index][1], completion.ids, completion.logprobs, cut_off=not completion.ended
+                text,
+                prompts[index][1],
+                completion.ids,
+                completion.logprobs,
+                cut_off=not completion.ended,
+                version=completion.version,
             )
         return replies
 

@@ -214,6 +214,7 @@ def _take_turn(
         reply_ids=reply.reply_ids,
         logprobs=reply.logprobs,
         cut_off=reply.cut_off,
+        version=reply.version,
     )
     conversation.turns.append(turn)
     episode.turns.append(turn)

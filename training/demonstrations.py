@@ -127,6 +127,7 @@ def speaker(policy: PolicyAgent, rollout: RolloutConfig, context: str) -> Policy
         rollout.slots,
         policy.name,
         int(rollout.prefix_gib * 2**30),
+        policy.shared_engine,
     )
 
 

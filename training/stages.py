@@ -178,6 +178,7 @@ class PPOStage:
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Collect, learn, log."""
+        self.policy.engine.update_weights(iteration)
         collected = self.collector.collect(iteration)
         episodes = self.played = collected.episodes
         usable = [episode for episode in episodes if episode.failure is None and episode.num_reply_tokens]

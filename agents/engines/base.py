@@ -53,19 +53,35 @@ class Completion:
         logprobs: float32 (n,), of each id under the distribution that it was drawn from.
         ended: whether an end token or a stop string closed it; otherwise it was cut off.
         prefix: its cache, where the request asked for it and the engine has room; never of an engine without one.
+        version: of the weights that sampled it.
     """
 
     ids: np.ndarray
     logprobs: np.ndarray
     ended: bool
     prefix: Prefix | None = None
+    version: int = 0
 
 
 class Engine(Protocol):
-    """An engine holds weights (or a reference to them) and continues sequences."""
+    """An engine holds weights (or a reference to them) and continues sequences.
+
+    Attributes:
+        version: of its weights; each completion says which sampled it.
+    """
+
+    version: int
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Continue every request; the results stand in the requests' order."""
+        ...
+
+    def update_weights(self, version: int) -> None:
+        """Sample from the model's present weights from here on, and call them by this number."""
+        ...
+
+    def close(self) -> None:
+        """Let go of memory and processes; an engine that has none of its own does nothing."""
         ...
 
 

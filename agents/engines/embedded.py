@@ -85,6 +85,7 @@ class EmbeddedEngine:
         self.ends[list(end_ids)] = True
         self.features: dict[bytes, Tensor] = {}
         self.keep_features = False
+        self.version = 0
         self._rotary = network.text_rotary(1)
         # What conversations hold; an entry goes when the last prefix in it does.
         self._kept: weakref.WeakSet[KeptRows] = weakref.WeakSet()
@@ -115,6 +116,13 @@ class EmbeddedEngine:
             self._sample(self._decode(decoder, batch), batch, call)
             batch = self._compact(batch, call)
         return self._completions(call)
+
+    def update_weights(self, version: int) -> None:
+        """The network reads the model's own weights: only their number changes."""
+        self.version = version
+
+    def close(self) -> None:
+        """Nothing is held that does not go with the engine itself."""
 
     def _begin(self, requests: Sequence[Request], sampling: Sampling) -> _Call:
         kept = any(request.keep or request.prefix is not None for request in requests)
@@ -275,7 +283,7 @@ class EmbeddedEngine:
             reply = row[:count].astype(np.int32)
             prefix = self._prefix(call, index, reply) if index in call.kept else None
             ended = is_finished(reply, limit, end_ids, call.stops)
-            completions.append(Completion(reply, values[:count].copy(), ended, prefix))
+            completions.append(Completion(reply, values[:count].copy(), ended, prefix, self.version))
         return completions
 
     def _prefix(self, call: _Call, index: int, reply: np.ndarray) -> Prefix:

@@ -30,6 +30,7 @@ class GenericEngine:
         self.network, self.pad_id, self.slots, self.stop_strings = network, pad_id, slots, stop_strings
         self.sampler = Sampler(network.vocabulary_size, banned_ids, network.model.device)
         self.end_ids = set(end_ids)
+        self.version = 0
 
     @torch.no_grad()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
@@ -38,6 +39,13 @@ class GenericEngine:
         for first in range(0, len(requests), self.slots):
             completions += self._generate_batch(requests[first : first + self.slots], sampling)
         return completions
+
+    def update_weights(self, version: int) -> None:
+        """The network is the model itself: only the number of its weights changes."""
+        self.version = version
+
+    def close(self) -> None:
+        """Nothing is held that does not go with the engine itself."""
 
     def _generate_batch(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         model = self.network.model
@@ -84,6 +92,6 @@ class GenericEngine:
                 use_cache=True,
             )
         return [
-            Completion(i, np.array(p, np.float32), is_finished(i, budget, self.end_ids, stops))
+            Completion(i, np.array(p, np.float32), is_finished(i, budget, self.end_ids, stops), None, self.version)
             for i, p in zip([np.array(row, np.int32) for row in ids], logprobs, strict=True)
         ]

@@ -95,6 +95,7 @@ class OwnEpisodes:
         self.player.log.iteration = step + 1
         entropy = (*self.entropy, PLAYING, number)
         starts = [Start(0, self._seed(number, group)) for group in range(self.groups)]
+        self.player.policy.engine.update_weights(step)
         played = self.player.play(starts, entropy, 0)
         self.kept = []
         for index, group in enumerate(played):
