@@ -21,10 +21,30 @@ from .config import RunConfig
 from .demonstrations import Demonstrations, speaker
 from .model import freeze, vision_frozen
 from .ppo import PPOTrainer
-from .records.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
+from .records.checkpoint import Checkpoint
 from .sft import SFTTrainer
 
 Tensors = dict[str, dict[str, torch.Tensor]]
+
+
+class Trainer(Protocol):
+    """What learns from episodes: here, or in other processes, which then bring the policy's weights back."""
+
+    def learn(self, episodes: Sequence[Episode], iteration: int) -> dict[str, float]:
+        """Improve the policy; returns metrics."""
+        ...
+
+    def tensors(self) -> Tensors:
+        """What a checkpoint must keep beside the policy's weights."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What else, as JSON."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Mapping[str, torch.Tensor]], state: Mapping[str, Any]) -> None:
+        """Go on from what `tensors` and `state` gave."""
+        ...
 
 
 class StageRunner(Protocol):
@@ -121,17 +141,17 @@ class SFTStage:
         self.iterations = stage.sft.steps
         self.played: list[Episode] = []
         self.demonstrations = Demonstrations(policy, stage, recipe.seed, index)
-        self.trainer = SFTTrainer(policy, stage.sft, self.demonstrations)
-        self.parameters = dict(policy.loaded.model.named_parameters())
+        self.size = stage.sft.batch_size
+        self.trainer: Trainer = SFTTrainer(policy, stage.sft)
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """One optimizer step."""
-        learned = self.trainer.step(iteration)
+        learned = self.trainer.learn(self.demonstrations.episodes(iteration, self.size), iteration)
         return {**self.demonstrations.figures, **learned}
 
     def tensors(self) -> Tensors:
         """The optimizer's moments, and the policy's own episodes that it learns from."""
-        kept = {"optimizer": optimizer_tensors(self.trainer.optimizer, self.parameters)}
+        kept = self.trainer.tensors()
         own = self.demonstrations.tensors()
         return {**kept, "demonstrations": own} if own else kept
 
@@ -141,7 +161,7 @@ class SFTStage:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Read all of it back."""
-        load_optimizer_tensors(self.trainer.optimizer, self.parameters, checkpoint.tensors["optimizer"])
+        self.trainer.restore(checkpoint.tensors, {})
         own = checkpoint.tensors["demonstrations"] if self.demonstrations.own else {}
         self.demonstrations.restore(checkpoint.state["runner"]["demonstrations"], own)
 
@@ -173,8 +193,7 @@ class PPOStage:
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
         self.collector = Collector(self.policy, stage, recipe.seed, index)
-        self.trainer = PPOTrainer(self.policy, stage, (recipe.seed, SHUFFLING_STREAM, index))
-        self.parameters = dict(policy.loaded.model.named_parameters())
+        self.trainer: Trainer = PPOTrainer(self.policy, stage, (recipe.seed, SHUFFLING_STREAM, index))
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Collect, learn, log."""
@@ -188,38 +207,17 @@ class PPOStage:
 
     def tensors(self) -> Tensors:
         """Optimizer moments, reference and critic."""
-        trainer = self.trainer
-        kept: Tensors = {"optimizer": optimizer_tensors(trainer.optimizer, self.parameters)}
-        if trainer.reference is not None and trainer.reference.model is not self.policy.loaded.model:
-            kept["reference"] = _parameters(trainer.reference.model)
-        if trainer.critic is not None and trainer.critic_optimizer is not None:
-            kept["critic"] = _parameters(trainer.critic)
-            parameters = dict(trainer.critic.named_parameters())
-            kept["critic_optimizer"] = optimizer_tensors(trainer.critic_optimizer, parameters)
-        return kept
+        return self.trainer.tensors()
 
     def state(self) -> dict[str, Any]:
-        """The count of optimizer steps, the weight of the penalty for divergence, the choice of starting states."""
-        trainer = self.trainer
-        return {
-            "steps": trainer.steps,
-            "kl_coefficient": trainer.kl_coefficient,
-            "collector": self.collector.state(),
-        }
+        """Where the trainer is, and the choice of starting states."""
+        return {**self.trainer.state(), "collector": self.collector.state()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Read all of it back."""
-        trainer, tensors = self.trainer, checkpoint.tensors
         state = checkpoint.state["runner"]
-        trainer.steps, trainer.kl_coefficient = int(state["steps"]), float(state["kl_coefficient"])
         self.collector.restore(state["collector"])
-        load_optimizer_tensors(trainer.optimizer, self.parameters, tensors["optimizer"])
-        if trainer.reference is not None and trainer.reference.model is not self.policy.loaded.model:
-            _copy_into(trainer.reference.model, tensors["reference"])
-        if trainer.critic is not None and trainer.critic_optimizer is not None:
-            _copy_into(trainer.critic, tensors["critic"])
-            parameters = dict(trainer.critic.named_parameters())
-            load_optimizer_tensors(trainer.critic_optimizer, parameters, tensors["critic_optimizer"])
+        self.trainer.restore(checkpoint.tensors, state)
 
     def failures(self) -> dict[str, Any] | None:
         """What broke in the environments."""
@@ -248,13 +246,3 @@ def _why_unusable(episodes: Sequence[Episode]) -> str:
     if first.failure is not None:
         return f"all {len(episodes)} episodes failed, the first in {first.env_id} with {first.failure}"
     return "not one first message fits into rollout.max_context_tokens with room for a reply of rollout.max_new_tokens"
-
-
-def _parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach() for name, parameter in module.named_parameters()}
-
-
-def _copy_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            parameter.copy_(tensors[name])
