@@ -140,7 +140,7 @@ class OurSide:
             kl=KLConfig(coefficient=KL, placement="loss", estimator="k3"),
         )
         recipe = RunConfig(name="harness", help="the benchmark", seed=SEED, stages={"learn": stage})
-        self.stage = PPOStage(PolicyAgent(self.loaded, Sampling(1)), recipe, "learn", 0)
+        self.stage = PPOStage(PolicyAgent(self.loaded, Sampling(1)), recipe, "learn")
         self.episodes: list[Episode] = []
         self.seconds: Seconds = {}
         collector, trainer = self.stage.collector, self.stage.trainer

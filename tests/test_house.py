@@ -47,7 +47,7 @@ HOMES = {
     "pyarrow": (),
     "reasoning_gym": ("envs/reasoning/reasoning_gym.py",),
     "vllm": ("agents/engines/vllm.py",),
-    "deepspeed": ("training/backends/deepspeed.py",),
+    "deepspeed": ("training/backends/zero.py",),
     "ray": ("training/distributed.py",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.

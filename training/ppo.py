@@ -330,3 +330,6 @@ class PPOTrainer:
             self.critic_learner.load_weights(tensors["critic"])
             self.critic_learner.load_moments(tensors["critic_optimizer"])
         self.learner.load_moments(tensors["optimizer"])
+
+    def close(self) -> None:
+        """Nothing is held that does not go with the trainer itself."""

@@ -27,6 +27,7 @@ from .config import RunConfig
 _ADAPTER = pydantic.TypeAdapter(list[RunConfig], config=pydantic.ConfigDict(extra="forbid", strict=True))
 # Mappings whose keys are names that the recipe chose: an override changes what is named there, it never invents a name.
 _NAMED = (("stages",), ("evaluation", "tasks"))
+_SHORT = {"model": "path", "backend": "kind", "launcher": "kind"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -196,8 +197,8 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[str, Any]]
 def _override(document: dict[str, Any], key: str, value: Any) -> None:
     """Set `document[a][b][c]` for the key "a.b.c"; numbers index lists."""
     path = key.split(".")
-    if key == "model" and isinstance(value, str):
-        path = ["model", "path"]  # the short form that everybody types
+    if key in _SHORT and isinstance(value, str):
+        path = [key, _SHORT[key]]  # the short form that everybody types
     node: Any = document
     for depth, part in enumerate(path):
         last, so_far = depth == len(path) - 1, ".".join(path[: depth + 1])

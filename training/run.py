@@ -12,7 +12,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,17 @@ import transformers
 
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import save_episodes
-from lmmr1.agents.models import load_model, with_adapter
-from lmmr1.agents.networks.lora import Adapter, adapter_tensors, read_adapter
+from lmmr1.agents.models import load_model
+from lmmr1.agents.networks.lora import read_adapter
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.envs.errors import UserError
 
 from .changes import check_changes
 from .config import EvaluationConfig, RunConfig
 from .config.checkpoints import EVALUATION
+from .determinism import use_determinism
 from .guards import Guards
-from .model import with_settings
+from .policies import kept_parameters, load_parameters, load_policy
 from .recipe import dump_recipe, parse_recipe
 from .records.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from .records.metrics import MetricsWriter, read_metrics
@@ -78,10 +79,7 @@ def train(
     Raises:
         UserError: the recipe does not fit the folder, the model or the environments.
     """
-    torch.set_num_threads(recipe.threads)
-    torch.use_deterministic_algorithms(True)
-    # Filling what is about to be written anyway finds mistakes of torch's, and takes 5 % of an iteration.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]  # no stub
+    use_determinism(recipe.threads)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,18 +107,12 @@ class _Run:
         checkpoint = self._checkpoint_to_resume(allow_changes) if resume else None
         if not resume or self.position.changes:
             _write_atomically(folder / "recipe.yaml", self.text)
-        loaded = load_model(recipe.model.path, recipe.model.dtype, seed=recipe.seed)
-        settings = recipe.model
-        network = with_settings(loaded.network, loaded.model, settings.gradient_checkpointing, settings.packing)
-        loaded = replace(loaded, network=network)
-        if recipe.model.lora is not None:
-            lora = recipe.model.lora
-            loaded = with_adapter(loaded, Adapter(lora.rank, lora.alpha, lora.targets), recipe.seed)
+        loaded = load_policy(recipe.model, recipe.seed)
         check_fit(loaded, recipe)
         self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens))
         self.pending: Checkpoint | None = None
         if checkpoint is not None:
-            _load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
+            load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
             self.pending = checkpoint
 
     def _checkpoint_to_resume(self, allow_changes: bool) -> Checkpoint | None:
@@ -163,8 +155,8 @@ class _Run:
                 earlier = read_adapter(place / "adapter")
             else:
                 earlier = dict(load_model(str(place), self.recipe.model.dtype).model.named_parameters())
-            _load_parameters(self.policy.loaded.model, earlier, str(place))
-        runner = make_stage_runner(self.policy, self.recipe, name, position.stage)
+            load_parameters(self.policy.loaded.model, earlier, str(place))
+        runner = make_stage_runner(self.policy, self.recipe, name)
         with contextlib.closing(runner), _settled_heap():
             if self.pending is not None:
                 if position.iteration:
@@ -321,26 +313,6 @@ def flatten_evaluation(tasks: Mapping[str, Any]) -> dict[str, Any]:
 def _is_due(every: int, iteration: int) -> bool:
     """Whether what happens every so many iterations (0: never) happens after this one."""
     return every > 0 and iteration % every == 0
-
-
-def kept_parameters(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What a checkpoint must hold of a model: all parameters, or its adapter's alone, since the others never change."""
-    return adapter_tensors(model) or {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def _load_parameters(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
-    parameters = kept_parameters(model)
-    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted({*shapes, *found}):
-        if shapes.get(name) != found.get(name):
-            raise UserError(
-                f"{where} holds another model than model.path names ({name} is {found.get(name, 'absent')} there and "
-                f"{shapes.get(name, 'absent')} here): was its folder changed since? Start again in a new folder"
-            )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[name])
 
 
 def _weights_digest(model: torch.nn.Module) -> str:

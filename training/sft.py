@@ -72,3 +72,6 @@ class SFTTrainer:
     def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         """Go on from what `tensors` gave."""
         self.learner.load_moments(tensors["optimizer"])
+
+    def close(self) -> None:
+        """Nothing is held that does not go with the trainer itself."""

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
-
-import torch
 
 from lmmr1.agents.engines.embedded import EmbeddedEngine
 from lmmr1.agents.engines.stopping import token_bytes
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import SHUFFLING_STREAM
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import message_images
 
+from .backends.opening import open_trainer
 from .collection.collect import Collector
 from .config import RunConfig
 from .demonstrations import Demonstrations, speaker
 from .model import freeze, vision_frozen
-from .ppo import PPOTrainer
 from .records.checkpoint import Checkpoint
-from .sft import SFTTrainer
-
-Tensors = dict[str, dict[str, torch.Tensor]]
-
-
-class Trainer(Protocol):
-    """What learns from episodes: here, or in other processes, which then bring the policy's weights back."""
-
-    def learn(self, episodes: Sequence[Episode], iteration: int) -> dict[str, float]:
-        """Improve the policy; returns metrics."""
-        ...
-
-    def tensors(self) -> Tensors:
-        """What a checkpoint must keep beside the policy's weights."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """What else, as JSON."""
-        ...
-
-    def restore(self, tensors: Mapping[str, Mapping[str, torch.Tensor]], state: Mapping[str, Any]) -> None:
-        """Go on from what `tensors` and `state` gave."""
-        ...
+from .trainers import Tensors
 
 
 class StageRunner(Protocol):
@@ -125,24 +100,24 @@ def _check_stop(loaded: LoadedModel, key: str) -> None:
         raise UserError(f"{key}: {error}") from error
 
 
-def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> StageRunner:
-    """The runner of the stage `name`, the `index`-th of the recipe; sets which parameters learn."""
+def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str) -> StageRunner:
+    """The runner of the stage `name`; sets which parameters learn."""
     stage = recipe.stages[name]
     freeze(policy.loaded.model, (*recipe.model.freeze, *stage.freeze))
-    return (SFTStage if stage.kind == "sft" else PPOStage)(policy, recipe, name, index)
+    return (SFTStage if stage.kind == "sft" else PPOStage)(policy, recipe, name)
 
 
 class SFTStage:
     """Supervised fine-tuning; an iteration is one optimizer step."""
 
-    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
-        stage = recipe.stages[name]
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str) -> None:
+        stage, index = recipe.stages[name], list(recipe.stages).index(name)
         assert stage.sft is not None
         self.iterations = stage.sft.steps
         self.played: list[Episode] = []
         self.demonstrations = Demonstrations(policy, stage, recipe.seed, index)
         self.size = stage.sft.batch_size
-        self.trainer: Trainer = SFTTrainer(policy, stage.sft)
+        self.trainer = open_trainer(policy, recipe, name)
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """One optimizer step."""
@@ -177,15 +152,16 @@ class SFTStage:
         """Nothing is kept from one step to the next."""
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments, end the trainer's processes."""
         self.demonstrations.close()
+        self.trainer.close()
 
 
 class PPOStage:
     """Reinforcement learning; an iteration collects episodes and learns from them."""
 
-    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
-        stage = recipe.stages[name]
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str) -> None:
+        stage, index = recipe.stages[name], list(recipe.stages).index(name)
         rollout = stage.rollout
         self.iterations = stage.iterations
         self.played: list[Episode] = []
@@ -193,7 +169,7 @@ class PPOStage:
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
         self.collector = Collector(self.policy, stage, recipe.seed, index)
-        self.trainer: Trainer = PPOTrainer(self.policy, stage, (recipe.seed, SHUFFLING_STREAM, index))
+        self.trainer = open_trainer(self.policy, recipe, name)
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Collect, learn, log."""
@@ -237,8 +213,9 @@ class PPOStage:
             self.policy.engine.features.clear()
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments, end the trainer's processes."""
         self.collector.close()
+        self.trainer.close()
 
 
 def _why_unusable(episodes: Sequence[Episode]) -> str:

@@ -13,6 +13,10 @@ from lmmr1.agents.networks.base import Network
 Result = TypeVar("Result")
 
 
+class LostError(Exception):
+    """A process that a run cannot go on without has ended; its newest checkpoint can be resumed."""
+
+
 @dataclass(frozen=True)
 class OptimizerShape:
     """AdamW's settings that do not change from step to step."""
@@ -69,6 +73,10 @@ class Holder(Protocol):
 
 class Learner(Holder, Protocol):
     """Weights that learn."""
+
+    def learned_weights(self) -> dict[str, Tensor]:
+        """As `weights`, those that learn alone."""
+        ...
 
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradients of one micro-batch, which the ranks' losses add up to.

@@ -59,6 +59,10 @@ class SingleLearner(WholeModule):
         self.learned = [parameter for parameter in self.named.values() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.learned, shape.learning_rate, shape.betas, shape.weight_decay)
 
+    def learned_weights(self) -> dict[str, Tensor]:
+        """Those of the module's parameters that learn, not copied."""
+        return {name: parameter.detach() for name, parameter in self.named.items() if parameter.requires_grad}
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add gradients in place."""
         loss.backward()

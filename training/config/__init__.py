@@ -4,6 +4,7 @@ Each class checks itself when it is built and raises `UserError` with a message 
 so that whoever reads a recipe can put the path of the object in front: `stages.fre.` + `iterations must be ...`.
 """
 
+from .backend import BackendConfig, LauncherConfig
 from .checkpoints import CheckpointConfig
 from .collection import CollectionConfig, CurriculumConfig, ReplayConfig
 from .evaluation import EvaluationConfig, EvaluationTaskConfig
@@ -16,6 +17,7 @@ from .sft import DemonstrationConfig, RejectionConfig, SFTConfig
 from .tracking import TrackingConfig
 
 __all__ = [
+    "BackendConfig",
     "CheckpointConfig",
     "CollectionConfig",
     "CorrectionConfig",
@@ -26,6 +28,7 @@ __all__ = [
     "EvaluationTaskConfig",
     "GuardsConfig",
     "KLConfig",
+    "LauncherConfig",
     "LoRAConfig",
     "ModelConfig",
     "OptimizerConfig",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from lmmr1.envs.registry import EnvironmentConfig
 
+from .backend import BackendConfig, LauncherConfig
 from .checkpoints import EVALUATION, CheckpointConfig
 from .checks import at_least, one_of, plain_name, require
 from .collection import CollectionConfig
@@ -123,6 +124,10 @@ class RunConfig:
     """When the run stops by itself because its training has gone wrong."""
     films: int = 3
     """Films of episodes to record for the report, for each evaluation task that has pictures."""
+    backend: BackendConfig = field(default_factory=BackendConfig)
+    """Where the weights learn."""
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+    """What starts the processes of the run."""
 
     def __post_init__(self) -> None:
         require(bool(self.name), "name must not be empty")
