@@ -18,43 +18,26 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import gymnasium as gym
 
-from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .local import LocalEnv
-from .outcomes import Advice, Fault, Opening, Outcome, run_reset, run_solve, run_step
+from .outcomes import Fault
+from .places import Answer, IsolatedEnv, Verb
 from .process import START_SECONDS, Order, Script, WorkerProcess
 from .slot import Slot
 
 STARTS = 3  # whoever kills processes may hit one that is just starting
-Verb: TypeAlias = Literal["reset", "step", "solve"]
-Answer: TypeAlias = Opening | Outcome | Advice | Fault
-
-
-@dataclass(frozen=True)
-class IsolatedEnv:
-    """An environment that lives in a worker process."""
-
-    pool: EnvironmentPool
-    slot: int
-
-    @property
-    def config(self) -> EnvironmentConfig:
-        """What it is made by."""
-        return self.pool.slots[self.slot].config
 
 
 class EnvironmentPool:
     """Environments in worker processes; the results do not depend on how many there are.
 
-    Used in one of two ways at a time: `reset`, `step` and `solve` wait for all that they ask for; `submit` does not
-    wait, and `poll` gives the answers as they come.
+    `submit` does not wait, and `poll` gives the answers as they come; whoever wants to wait for all that is asked calls
+    `reset_all`, `step_all` and `solve_all`.
 
     Args:
         workers: how many processes; they start when they are first needed.
@@ -100,9 +83,7 @@ class EnvironmentPool:
                 "as 'module:Class', or set workers to 0"
             ) from error
         self.slots.append(Slot(config, packed))
-        return IsolatedEnv(self, len(self.slots) - 1)
-
-    # -------------------------------------------------------------------------------------------- without waiting
+        return IsolatedEnv(self, len(self.slots) - 1, config)
 
     def submit(self, number: int, verb: Verb, argument: Any = None) -> None:
         """Give an order to the environment of a slot, which has none that is unanswered; any thread may.
@@ -136,8 +117,7 @@ class EnvironmentPool:
                     break
                 self._exchange(end)
         except BaseException:
-            # Ctrl-C, mostly. A worker that still owes answers must not be asked again.
-            self._abandon()
+            self.abandon()  # Ctrl-C, mostly
             raise
         answers, self._answers = self._answers, []
         return answers
@@ -147,47 +127,24 @@ class EnvironmentPool:
         self._woken = True
         self._ring()
 
+    def abandon(self) -> None:
+        """Ask for nothing more of what was submitted: its answers never come.
+
+        A worker that still owes one must not be asked again; all of them are killed, and made anew when needed.
+        """
+        self._forget(kill=True)
+
     def close(self) -> None:
         """Close the environments and end the processes; runs at exit by itself. The next call starts new ones."""
         atexit.unregister(self.close)
         if os.getpid() != self._owner:  # a forked child: they belong to the parent
             return
         running = [worker for worker in self.workers if worker is not None]
-        self._abandon(kill=False)
+        self._forget(kill=False)
         for worker in running:
             worker.ask_to_end()
         for worker in running:
             worker.end()
-
-    # ---------------------------------------------------------------------------------------------------- and with it
-
-    def reset(self, calls: Sequence[tuple[int, int]]) -> list[Opening | Fault]:
-        """Reset the environments of some slots, all side by side.
-
-        Args:
-            calls: pairs of a slot and a seed; each slot once.
-        """
-        return self._run([("reset", number, seed) for number, seed in calls])
-
-    def step(self, calls: Sequence[tuple[int, str]]) -> list[Outcome | Fault]:
-        """Give replies to the environments of some slots, all side by side.
-
-        Args:
-            calls: pairs of a slot, whose episode is running, and a reply; each slot once.
-        """
-        return self._run([("step", number, text) for number, text in calls])
-
-    def solve(self, numbers: Sequence[int]) -> list[Advice | Fault]:
-        """Ask the environments of some slots, whose episodes are running, for their solutions; each slot once."""
-        return self._run([("solve", number, None) for number in numbers])
-
-    def _run(self, orders: Sequence[Order]) -> list[Any]:
-        """Have orders carried out, one for a slot; the answers are in the same order."""
-        self._inbox.extend(orders)
-        answers: dict[int, Any] = {}
-        while len(answers) < len(orders):
-            answers.update(self.poll())
-        return [answers[number] for _, number, _ in orders]
 
     # ---------------------------------------------------------------------------------------------- orders and answers
 
@@ -300,8 +257,7 @@ class EnvironmentPool:
         for slot in self.slots[index :: len(self.workers)]:
             slot.made = False
 
-    def _abandon(self, kill: bool = True) -> None:
-        """Forget all workers and whatever they owe."""
+    def _forget(self, kill: bool) -> None:
         for index, worker in enumerate(self.workers):
             if worker is not None:
                 self._let_go(index, kill)
@@ -324,55 +280,3 @@ def open_pool(
     if workers is None:
         workers = min(8, os.cpu_count() or 1) if any(config.needs_worker for config in environments) else 0
     return EnvironmentPool(workers, step_seconds, reset_seconds) if workers else None
-
-
-# Where an episode can be played.
-Place: TypeAlias = ChatEnv | LocalEnv | IsolatedEnv
-
-
-def reset_all(calls: Sequence[tuple[Place, int]]) -> list[Opening | Fault]:
-    """Reset environments of all kinds, each given with its seed; the answers are in the same order."""
-    answers: dict[int, Opening | Fault] = {}
-    for pool, indices in _by_pool(calls).items():
-        results = pool.reset([(_slot(calls[index][0]), calls[index][1]) for index in indices])
-        answers.update(zip(indices, results, strict=True))
-    for index, (env, seed) in enumerate(calls):
-        if not isinstance(env, IsolatedEnv):
-            answers[index] = run_reset(env, seed) if isinstance(env, ChatEnv) else env.reset(seed)
-    return [answers[index] for index in range(len(calls))]
-
-
-def step_all(calls: Sequence[tuple[Place, str]]) -> list[Outcome | Fault]:
-    """Give replies to environments of all kinds, each given with its reply; the answers are in the same order."""
-    answers: dict[int, Outcome | Fault] = {}
-    for pool, indices in _by_pool(calls).items():
-        results = pool.step([(_slot(calls[index][0]), calls[index][1]) for index in indices])
-        answers.update(zip(indices, results, strict=True))
-    for index, (env, text) in enumerate(calls):
-        if not isinstance(env, IsolatedEnv):
-            answers[index] = run_step(env, text) if isinstance(env, ChatEnv) else env.step(text)
-    return [answers[index] for index in range(len(calls))]
-
-
-def solve_all(places: Sequence[Place]) -> list[Advice | Fault]:
-    """Ask environments of all kinds for their solutions; the answers are in the same order."""
-    answers: dict[int, Advice | Fault] = {}
-    for pool, indices in _by_pool([(place, None) for place in places]).items():
-        answers.update(zip(indices, pool.solve([_slot(places[index]) for index in indices]), strict=True))
-    for index, env in enumerate(places):
-        if not isinstance(env, IsolatedEnv):
-            answers[index] = run_solve(env) if isinstance(env, ChatEnv) else env.solve()
-    return [answers[index] for index in range(len(places))]
-
-
-def _by_pool(calls: Sequence[tuple[Place, Any]]) -> dict[EnvironmentPool, list[int]]:
-    groups: dict[EnvironmentPool, list[int]] = {}
-    for index, (env, _) in enumerate(calls):
-        if isinstance(env, IsolatedEnv):
-            groups.setdefault(env.pool, []).append(index)
-    return groups
-
-
-def _slot(env: Place) -> int:
-    assert isinstance(env, IsolatedEnv)
-    return env.slot
