@@ -94,6 +94,11 @@ class PolicyAgent:
             self.loaded, sampling, context, *limits, name or self.name, self.prefix_bytes, self.shared_engine
         )
 
+    def over(self, loaded: LoadedModel, engine: Engine) -> PolicyAgent:
+        """The same way of speaking, over another model of the same family and its engine."""
+        limits = (self.max_context_tokens, self.slots)
+        return PolicyAgent(loaded, self.sampling, self.context, *limits, self.name, self.prefix_bytes, engine)
+
     def save_pretrained(self, folder: Path) -> None:
         """Write a model folder that `from_pretrained` and `transformers` read."""
         self.loaded.save(folder)

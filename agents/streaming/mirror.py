@@ -28,18 +28,13 @@ class MirrorEngine:
         slots, prefix_bytes: see `PolicyAgent`.
 
     Attributes:
-        loaded: the copy, with a tokenizer and an image encoder of its own, since those are not made for two threads.
+        loaded: the copy.
         engine: the engine over it.
     """
 
     def __init__(self, loaded: LoadedModel, slots: int = 256, prefix_bytes: int = PREFIX_BYTES) -> None:
         shared = {id(part): part for part in loaded.model.parameters() if not part.requires_grad}
-        self.loaded = replace(
-            loaded,
-            network=copy.deepcopy(loaded.network, dict(shared)),
-            tokenizer=copy.deepcopy(loaded.tokenizer),
-            images=copy.deepcopy(loaded.images),
-        )
+        self.loaded = replace(loaded, network=copy.deepcopy(loaded.network, dict(shared)))
         self.engine = make_engine(self.loaded, slots, prefix_bytes)
         pairs = zip(loaded.model.parameters(), self.loaded.model.parameters(), strict=True)
         self._pairs = [(theirs, mine) for theirs, mine in pairs if theirs is not mine]
@@ -78,3 +73,8 @@ class MirrorEngine:
         """Wait for the call that is under way and end the thread."""
         self._thread.shutdown(cancel_futures=True)
         self.engine.close()
+
+
+def with_own_voice(loaded: LoadedModel) -> LoadedModel:
+    """The model with a tokenizer and an image encoder of its own, since those are not made for two threads."""
+    return replace(loaded, tokenizer=copy.deepcopy(loaded.tokenizer), images=copy.deepcopy(loaded.images))
