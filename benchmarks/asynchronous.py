@@ -41,7 +41,13 @@ from lmmr1.training.stages import make_stage_runner
 
 HEADLINE = 1  # the bound that is compared with the synchronous schedule
 SIZE, JUDGED = 4, 200
-MODES: dict[str, int | None] = {"synchronous": None, "staleness 0": 0, "staleness 1": 1, "staleness 2": 2, "staleness 4": 4}
+MODES: dict[str, int | None] = {
+    "synchronous": None,
+    "staleness 0": 0,
+    "staleness 1": 1,
+    "staleness 2": 2,
+    "staleness 4": 4,
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Plan:
     groups: int
 
 
-FULL = Plan(3, tuple(MODES), 60, 4)
+FULL = Plan(3, tuple(MODES), 48, 4)
 QUICK = Plan(1, ("synchronous", f"staleness {HEADLINE}"), 8, 2)
 
 
@@ -90,7 +96,7 @@ def run(plan: Plan, bound: int | None, seed: int) -> Outcome:
         collection=CollectionConfig(
             workers=in_flight, asynchronous=None if bound is None else AsynchronousConfig(bound)
         ),
-        optimizer=OptimizerConfig(learning_rate=1e-3, warmup=4),
+        optimizer=OptimizerConfig(learning_rate=6e-4, warmup=4),
         kl=KLConfig(coefficient=0.0),
         correction=CorrectionConfig(kind="truncate"),
     )
@@ -103,7 +109,7 @@ def run(plan: Plan, bound: int | None, seed: int) -> Outcome:
         rows += [runner.iterate(iteration) for iteration in range(1, plan.iterations)]
         seconds = time.perf_counter() - began
     judged = rollout(policy, lambda: world(median_seconds=0.0).make(), JUDGED, seed=seed, stream=EVALUATION_STREAM)
-    keys = ("staleness", "staleness_max", "waiting_seconds", "engine_utilisation", "mismatch")
+    keys = ("reward", "staleness", "staleness_max", "waiting_seconds", "engine_utilisation", "mismatch")
     figures = {key: statistics.mean(row[key] for row in rows) for key in keys if key in rows[-1]}
     episodes = (plan.iterations - 1) * plan.groups * SIZE
     return Outcome(episodes / seconds, sum(episode.success is True for episode in judged), figures)
@@ -130,6 +136,17 @@ def main() -> None:
         figures[f"{name}_episodes_per_second"] = statistics.median(outcome.rate for outcome in found)
         figures[f"{name}_speedup"] = statistics.median(a.rate / b.rate for a, b in zip(found, plain, strict=True))
         figures[f"{name}_success"] = statistics.mean(outcome.successes / JUDGED for outcome in found)
+        for key in ("reward", "staleness", "waiting_seconds", "engine_utilisation"):
+            values = [outcome.figures[key] for outcome in found if key in outcome.figures]
+            if values:
+                figures[f"{name}_{key}"] = statistics.mean(values)
+    # Equal learning: for how many seeds each interval reaches into that of the synchronous run.
+    for mode, found in outcomes.items():
+        equal = sum(
+            a.interval[0] <= b.interval[1] and b.interval[0] <= a.interval[1] for a, b in zip(found, plain, strict=True)
+        )
+        figures[f"{mode.replace(' ', '_')}_equal_seeds"] = float(equal)
+    figures["asynchronous_speedup"] = figures[f"staleness_{HEADLINE}_speedup"]
     finish(figures, options.json)
 
 

@@ -31,7 +31,7 @@ class Waits(gym.Env):
         median_turns: float = 2.0,
         turns_spread: float = 0.9,
         most_turns: int = 16,
-        median_seconds: float = 0.03,
+        median_seconds: float = 0.04,
         seconds_spread: float = 1.0,
     ) -> None:
         self.turns_shape, self.most_turns = (np.log(median_turns), turns_spread), most_turns

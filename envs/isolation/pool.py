@@ -231,7 +231,7 @@ class EnvironmentPool:
         assert worker is not None
         self._failures[index] = 0 if worker.is_ready else self._failures[index] + 1
         if self._failures[index] == STARTS:
-            worker.kill()
+            self._let_go(index)
             raise RuntimeError(
                 f"a worker process for environments did not start ({worker.obituary()}); "
                 "its messages are above; workers 0 plays without"
