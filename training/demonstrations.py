@@ -12,11 +12,13 @@ from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.players.expert import ExpertPlayer
+from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import DEMONSTRATION_STREAM, REJECTION_STREAM, Seat, derive_seed, play
+from lmmr1.agents.rollout import DEMONSTRATION_STREAM, REJECTION_STREAM, derive_seed, play
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv
+from lmmr1.envs.isolation.places import IsolatedEnv
+from lmmr1.envs.isolation.pool import EnvironmentPool
 
 from .collection.collect import summarise
 from .collection.playing import GroupPlayer, make_pool

@@ -15,6 +15,7 @@ from lmmr1.envs.messages import message_images
 
 from .backends.opening import open_trainer
 from .collection.collect import Collector
+from .collection.stream import AsynchronousCollector
 from .config import RunConfig
 from .demonstrations import Demonstrations, speaker
 from .model import freeze, vision_frozen
@@ -168,7 +169,8 @@ class PPOStage:
         self.policy = speaker(policy, rollout, rollout.context_word)
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
-        self.collector = Collector(self.policy, stage, recipe.seed, index)
+        collector = Collector if stage.collection.asynchronous is None else AsynchronousCollector
+        self.collector = collector(self.policy, stage, recipe.seed, index)
         self.trainer = open_trainer(self.policy, recipe, name)
 
     def iterate(self, iteration: int) -> dict[str, float]:

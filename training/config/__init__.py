@@ -6,7 +6,7 @@ so that whoever reads a recipe can put the path of the object in front: `stages.
 
 from .backend import BackendConfig, LauncherConfig
 from .checkpoints import CheckpointConfig
-from .collection import CollectionConfig, CurriculumConfig, ReplayConfig
+from .collection import AsynchronousConfig, CollectionConfig, CurriculumConfig, ReplayConfig
 from .evaluation import EvaluationConfig, EvaluationTaskConfig
 from .guards import GuardsConfig
 from .model import LoRAConfig, ModelConfig
@@ -17,6 +17,7 @@ from .sft import DemonstrationConfig, RejectionConfig, SFTConfig
 from .tracking import TrackingConfig
 
 __all__ = [
+    "AsynchronousConfig",
     "BackendConfig",
     "CheckpointConfig",
     "CollectionConfig",

@@ -16,7 +16,7 @@ from .disk import DiskFullError, describe, is_disk_full
 
 if TYPE_CHECKING:
     from lmmr1.agents.policy import PolicyAgent
-    from lmmr1.envs.isolation.pool import Place
+    from lmmr1.envs.isolation.places import Place
     from lmmr1.training.config import EvaluationConfig, RunConfig
 
 State = Literal["new", "begun", "unfinished", "complete", "foreign"]
