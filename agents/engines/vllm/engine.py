@@ -155,7 +155,7 @@ class VLLMEngine:
         running: dict[str, _Reply] = {}
         try:
             for index, reply in enumerate(replies):
-                prompt = to_prompt(reply.request, self.image_id)
+                prompt = to_prompt(reply.request, self.loaded.images, self.image_id)
                 params = self._parameters(reply.request, sampling)
                 # vLLM adds to the name that it is given, so its own is kept; outputs carry ours.
                 name = f"{self._calls}-{index}"

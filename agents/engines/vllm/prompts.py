@@ -10,6 +10,7 @@ from PIL import Image
 
 from lmmr1.envs.errors import UserError
 
+from ...images import ImageEncoder
 from ...networks.base import PixelInput
 from ..base import Request
 
@@ -57,18 +58,19 @@ def expanded(ids: Sequence[int], images: Sequence[PixelInput], image_id: int) ->
     return np.array([token for part in spread for token in part], np.int32)
 
 
-def to_prompt(request: Request, image_id: int | None) -> dict[str, Any]:
+def to_prompt(request: Request, encoder: ImageEncoder | None, image_id: int | None) -> dict[str, Any]:
     """What vLLM is asked to continue; equal pictures carry equal names, so that it encodes them once.
 
     Args:
         request: one of ours.
-        image_id: the image token; None for a model that reads text only.
+        encoder: of the model; None for one that reads text only.
+        image_id: its image token, or None likewise.
     """
-    if image_id is None:
+    if encoder is None or image_id is None:
         return {"prompt_token_ids": request.prompt_ids.tolist()}
     prompt: dict[str, Any] = {"prompt_token_ids": unexpanded(request.prompt_ids, request.images, image_id)}
     if request.images:
-        prompt["multi_modal_data"] = {"image": [Image.fromarray(image.image) for image in request.images]}
+        prompt["multi_modal_data"] = {"image": [Image.fromarray(encoder.shown(image)) for image in request.images]}
         prompt["multi_modal_uuids"] = {"image": [image.digest.hex() for image in request.images]}
     return prompt
 
