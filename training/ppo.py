@@ -89,9 +89,11 @@ class PPOTrainer:
             sequence_numbers(batch),
         )
         totals: dict[str, list[float]] = {}
+        begun = self.steps
         for epoch in range(ppo.epochs):
             for rows in self._minibatches(batch, iteration, epoch):
-                for name, value in self._step(batch, rows, data).items():
+                sampled_from = self.steps == begun and weights is None  # no step was taken since
+                for name, value in self._step(batch, rows, data, sampled_from).items():
                     totals.setdefault(name, []).append(value)
         metrics = {name: float(np.mean(values)) for name, values in totals.items()}
         if self.reference is not None and self.config.kl.placement == "reward":
@@ -99,7 +101,7 @@ class PPOTrainer:
         if self.critic is not None:
             metrics["explained_variance"] = explained_variance(values[credit.valued], credit.returns[credit.valued])
         if weights is not None:
-            metrics["mismatch"] = float((old - batch.old_logprobs).abs().mean())
+            metrics |= mismatch(old - batch.old_logprobs)
         self._steer_penalty(metrics, len(episodes))
         return metrics
 
@@ -211,21 +213,30 @@ class PPOTrainer:
         whole_groups = self.config.optimizer.minibatch_unit == "group"
         return cut_minibatches(batch, self.config.ppo.minibatches, rng, whole_groups)
 
-    def _step(self, batch: TokenBatch, rows: list[int], data: Targets) -> Metrics:
-        """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch."""
+    def _step(self, batch: TokenBatch, rows: list[int], data: Targets, sampled_from: bool) -> Metrics:
+        """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch.
+
+        With `sampled_from`, the weights are still those that sampled, and the step also says how far its log-probabilities
+        are from the engine's.
+        """
         packs = list(self._packs(batch, rows))
         places = torch.cat([packed.places for packed in packs])
         minibatch = MinibatchLoss(self.config, data, places, self.kl_coefficient)
         penalise = self.reference is not None and self.config.kl.placement == "loss"
         self._set_learning_rates()
         sums: dict[str, float] = {}
+        gaps: list[Tensor] = []
         for packed in packs:
             outputs = self._run(self.network, packed)
             values = self.critic(packed, outputs.hidden) if self.critic is not None else None
             loss, figures = minibatch.part(packed, outputs, values, penalise)
             loss.backward()
+            if sampled_from:
+                gaps.append(outputs.logprobs.detach().cpu() - batch.old_logprobs[packed.places])
             for name, value in figures.items():
                 sums[name] = sums.get(name, 0.0) + value
+        if sampled_from:
+            sums |= mismatch(torch.cat(gaps))
         sums["grad_norm"] = self._apply_gradients()
         sums["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         return sums
@@ -252,3 +263,8 @@ class PPOTrainer:
             self.critic_optimizer.zero_grad()
         self.steps += 1
         return float(norm)
+
+
+def mismatch(gaps: Tensor) -> Metrics:
+    """Mean and largest distance of the trainer's log-probabilities from the engine's, of gaps float32 (n,) in nats."""
+    return {"mismatch": float(gaps.abs().mean()), "mismatch_max": float(gaps.abs().max())}

@@ -28,6 +28,9 @@ _ADAPTER = pydantic.TypeAdapter(list[RunConfig], config=pydantic.ConfigDict(extr
 # Mappings whose keys are names that the recipe chose: an override changes what is named there, it never invents a name.
 _NAMED = (("stages",), ("evaluation", "tasks"))
 
+# The short forms that everybody types: --model M for --model.path M.
+_SHORT = {"model": "path", "engine": "kind"}
+
 
 class _Loader(yaml.SafeLoader):
     """YAML in which 1e-3 is a number (as in YAML 1.2) and a key that is written twice is an error."""
@@ -196,8 +199,8 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[str, Any]]
 def _override(document: dict[str, Any], key: str, value: Any) -> None:
     """Set `document[a][b][c]` for the key "a.b.c"; numbers index lists."""
     path = key.split(".")
-    if key == "model" and isinstance(value, str):
-        path = ["model", "path"]  # the short form that everybody types
+    if key in _SHORT and isinstance(value, str):
+        path = [key, _SHORT[key]]
     node: Any = document
     for depth, part in enumerate(path):
         last, so_far = depth == len(path) - 1, ".".join(path[: depth + 1])

@@ -21,6 +21,7 @@ import torch
 import transformers
 
 from lmmr1.agents.engines.base import Sampling
+from lmmr1.agents.engines.opening import check_engine, open_engine
 from lmmr1.agents.episode import save_episodes
 from lmmr1.agents.models import load_model, with_adapter
 from lmmr1.agents.networks.lora import Adapter, adapter_tensors, read_adapter
@@ -103,6 +104,7 @@ def _settled_heap() -> Iterator[None]:
 class _Run:
     def __init__(self, recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool, allow_changes: bool) -> None:
         self.recipe, self.folder, self.evaluate = recipe, folder, evaluate
+        check_engine(recipe.engine)
         self.position = Position()
         self.text = dump_recipe(recipe)
         self.figures: dict[str, Any] = {}
@@ -117,11 +119,14 @@ class _Run:
             lora = recipe.model.lora
             loaded = with_adapter(loaded, Adapter(lora.rank, lora.alpha, lora.targets), recipe.seed)
         check_fit(loaded, recipe)
-        self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens))
         self.pending: Checkpoint | None = None
         if checkpoint is not None:
             _load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
             self.pending = checkpoint
+        slots = max(stage.rollout.slots for stage in recipe.stages.values())
+        # Last, since from here on there may be processes to end.
+        engine = open_engine(loaded, recipe.engine, recipe.max_context_tokens, slots)
+        self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens), engine=engine)
 
     def _checkpoint_to_resume(self, allow_changes: bool) -> Checkpoint | None:
         path = latest_checkpoint(self.folder / "checkpoints")
@@ -139,7 +144,11 @@ class _Run:
         names = list(self.recipe.stages)
         sizes = {name: stage.sft.steps if stage.sft else stage.iterations for name, stage in self.recipe.stages.items()}
         tracking = self.recipe.tracking
-        with MetricsWriter(self.folder, self.position.rows, tracking) as metrics, Progress(sizes) as progress:
+        with (
+            contextlib.closing(self.policy.engine),
+            MetricsWriter(self.folder, self.position.rows, tracking) as metrics,
+            Progress(sizes) as progress,
+        ):
             if not self.position.evaluations:
                 self._evaluate(START, progress)
                 self._save(None)
@@ -217,6 +226,7 @@ class _Run:
         if samples is not None:
             shutil.rmtree(samples, ignore_errors=True)
         figures = self.evaluate(self.policy, self.recipe.evaluation, self.recipe.seed, samples)
+        self.policy.engine.sleep()
         within = {} if iteration is None else {"iteration": iteration}
         self.position.evaluations.append({"stage": stage, **within, "tasks": figures})
         self.figures |= flatten_evaluation(figures)

@@ -146,6 +146,9 @@ def _variables(config: EngineConfig, in_process: bool, copy: int) -> dict[str, s
     }
     if not torch.cuda.is_available():
         variables["TORCHDYNAMO_DISABLE"] = "1"
+        # Left to itself it wants a memory node for each process, and binds this one's threads too.
+        variables["VLLM_CPU_OMP_THREADS_BIND"] = os.environ.get("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
     elif config.data_parallel > 1:
         listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         devices = listed.split(",") if listed else [str(index) for index in range(torch.cuda.device_count())]
