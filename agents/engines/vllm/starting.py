@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import os
 import random
@@ -13,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from ...models import LoadedModel
 from ..config import EngineConfig
 from .requirements import check_room, size_in_bytes
+from .transfer import weights_of
 
 if TYPE_CHECKING:
     from vllm import LLM
 
 _INSIDE = "lmmr1.agents.engines.vllm.inside"
+# A socket's path has at most 107 characters, and vLLM adds 37 to the folder for temporary files.
+_LONGEST_PLACE = 70
 # What a launcher told this process of its own place among the learners; vLLM's processes would take it for theirs.
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -48,12 +53,12 @@ def start(
     purpose, remedy = "a copy of the model", "set TMPDIR to a folder with more room"
     check_room(place, int(1.05 * size_in_bytes(loaded.model)), purpose, remedy)
     with tempfile.TemporaryDirectory(prefix="lmmr1-vllm-", dir=place) as folder:
-        loaded.save(Path(folder))
+        _write(loaded, Path(folder))
         options = _options(loaded, config, max_model_len, slots, in_process, backend) | {"model": folder}
         llms: list[LLM] = []
         try:
-            for copy in range(config.data_parallel):
-                with _environment(_variables(config, in_process, copy)), undisturbed():
+            for number in range(config.data_parallel):
+                with _environment(_variables(config, in_process, number)), undisturbed():
                     from vllm import LLM
 
                     llms.append(LLM(**options))
@@ -61,6 +66,20 @@ def start(
             end(llms, in_process)
             raise
         return llms
+
+
+def _write(loaded: LoadedModel, folder: Path) -> None:
+    """A model folder; `transformers` would write none in any process but the first of several that learn together."""
+    config = copy.deepcopy(loaded.model.config)
+    config.architectures = [type(loaded.model).__name__]
+    config.dtype = loaded.model.dtype
+    config.save_pretrained(folder)
+    with torch.no_grad():
+        weights = {name: value.cpu().contiguous() for name, value in weights_of(loaded)}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    loaded.tokenizer.save_pretrained(folder)
+    if loaded.images is not None:
+        loaded.images.processor.save_pretrained(folder)
 
 
 def end(llms: list[LLM], in_process: bool) -> None:
@@ -136,7 +155,7 @@ def _options(
     return options
 
 
-def _variables(config: EngineConfig, in_process: bool, copy: int) -> dict[str, str]:
+def _variables(config: EngineConfig, in_process: bool, number: int) -> dict[str, str]:
     """What vLLM and its processes read from the environment while they start."""
     variables = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if in_process else "1",
@@ -144,6 +163,9 @@ def _variables(config: EngineConfig, in_process: bool, copy: int) -> dict[str, s
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
     }
+    place = tempfile.gettempdir()
+    if len(place) > _LONGEST_PLACE:
+        variables["VLLM_RPC_BASE_PATH"] = "/tmp"
     if not torch.cuda.is_available():
         variables["TORCHDYNAMO_DISABLE"] = "1"
         # Left to itself it wants a memory node for each process, and binds this one's threads too.
@@ -153,7 +175,7 @@ def _variables(config: EngineConfig, in_process: bool, copy: int) -> dict[str, s
         listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         devices = listed.split(",") if listed else [str(index) for index in range(torch.cuda.device_count())]
         count = config.tensor_parallel
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(devices[copy * count : (copy + 1) * count])
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(devices[number * count : (number + 1) * count])
     if config.transfer == "ipc":  # handles of CUDA memory travel as pickles, between processes of this run alone
         variables["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
     return variables
