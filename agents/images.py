@@ -74,6 +74,22 @@ class ImageEncoder:
             return self._patchify(image)
         return self.processor(images=[Image.fromarray(image)], return_tensors="pt")["pixel_values"]
 
+    def shown(self, image: PixelInput) -> np.ndarray:
+        """uint8 (H, W, 3): the picture at the size that the vision tower sees, resized as the model's processor does it.
+
+        Another program may resize with another filter; of this picture its processor makes the same patches.
+        """
+        height, width = (self.patch * count for count in image.grid[1:])
+        if image.image.shape[:2] == (height, width):
+            return image.image
+        merge, patch = self.merge, self.patch
+        split = image.patches().view(
+            height // patch // merge, width // patch // merge, merge, merge, 3, self.frames, patch, patch
+        )
+        values = split[:, :, :, :, :, 0].permute(0, 2, 5, 1, 3, 6, 4).reshape(height, width, 3).numpy()
+        mean, deviation = (np.array(part) for part in (self.processor.image_mean, self.processor.image_std))
+        return np.rint((values * deviation + mean) / self.processor.rescale_factor).clip(0, 255).astype(np.uint8)
+
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """The size in px that the processor brings a picture to."""
         size = self.processor.size

@@ -113,9 +113,11 @@ class PPOTrainer:
             sequence_numbers(batch),
         )
         totals: dict[str, list[float]] = {}
+        begun = self.steps
         for epoch in range(ppo.epochs):
             for rows in self._minibatches(batch, iteration, epoch):
-                for name, value in self._step(batch, rows, data).items():
+                sampled_from = self.steps == begun and weights is None  # no step was taken since
+                for name, value in self._step(batch, rows, data, sampled_from).items():
                     totals.setdefault(name, []).append(value)
         metrics = {name: float(np.mean(values)) for name, values in totals.items()}
         if self.reference is not None and self.config.kl.placement == "reward":
@@ -123,7 +125,7 @@ class PPOTrainer:
         if self.critic is not None:
             metrics["explained_variance"] = explained_variance(values[credit.valued], credit.returns[credit.valued])
         if weights is not None:
-            metrics["mismatch"] = float((old - batch.old_logprobs).abs().mean())
+            metrics |= mismatch(old - batch.old_logprobs)
         self._steer_penalty(metrics, len(episodes))
         return metrics
 
@@ -258,13 +260,18 @@ class PPOTrainer:
         whole_groups = self.config.optimizer.minibatch_unit == "group"
         return cut_minibatches(batch, self.config.ppo.minibatches, rng, whole_groups)
 
-    def _step(self, batch: TokenBatch, rows: list[int], data: Targets) -> Metrics:
-        """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch."""
+    def _step(self, batch: TokenBatch, rows: list[int], data: Targets, sampled_from: bool) -> Metrics:
+        """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch.
+
+        With `sampled_from`, the weights are still those that sampled, and the step also says how far its log-probabilities
+        are from the engine's.
+        """
         packs = list(self._packs(batch, rows))
         places = torch.from_numpy(batch.places(rows))
         minibatch = MinibatchLoss(self.config, data, places, self.kl_coefficient)
         penalise = self.reference is not None and self.config.kl.placement == "loss"
         sums: dict[str, float] = {}
+        said = torch.zeros(len(batch))
         for index, packed in enumerate(packs, 1):
             outputs = self._run(packed)
             values = None if self.critic is None else self._value(packed, outputs.hidden)
@@ -273,9 +280,12 @@ class PPOTrainer:
                 # What is run for the others' sake moves nothing, but the others wait for its gradients.
                 loss = loss + 0 * outputs.hidden.sum()
             self._backward(loss, error, last=index == len(packs))
+            said[packed.places] = outputs.logprobs.detach()
             for name, value in figures.items():
                 sums[name] = sums.get(name, 0.0) + value
         sums = self._added_up(sums)
+        if sampled_from:
+            sums |= mismatch((self.ranks.add_up(said) - batch.old_logprobs)[places])
         rate = self._rate(self.config.optimizer.learning_rate)
         sums["grad_norm"] = self.learner.step(rate)
         sums["learning_rate"] = rate
@@ -333,3 +343,8 @@ class PPOTrainer:
 
     def close(self) -> None:
         """Nothing is held that does not go with the trainer itself."""
+
+
+def mismatch(gaps: Tensor) -> Metrics:
+    """Mean and largest distance of the trainer's log-probabilities from the engine's, of gaps float32 (n,) in nats."""
+    return {"mismatch": float(gaps.abs().mean()), "mismatch_max": float(gaps.abs().max())}

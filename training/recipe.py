@@ -27,7 +27,9 @@ from .config import RunConfig
 _ADAPTER = pydantic.TypeAdapter(list[RunConfig], config=pydantic.ConfigDict(extra="forbid", strict=True))
 # Mappings whose keys are names that the recipe chose: an override changes what is named there, it never invents a name.
 _NAMED = (("stages",), ("evaluation", "tasks"))
-_SHORT = {"model": "path", "backend": "kind", "launcher": "kind"}
+
+# The short forms that everybody types: --model M for --model.path M.
+_SHORT = {"model": "path", "engine": "kind", "backend": "kind", "launcher": "kind"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -198,7 +200,7 @@ def _override(document: dict[str, Any], key: str, value: Any) -> None:
     """Set `document[a][b][c]` for the key "a.b.c"; numbers index lists."""
     path = key.split(".")
     if key in _SHORT and isinstance(value, str):
-        path = [key, _SHORT[key]]  # the short form that everybody types
+        path = [key, _SHORT[key]]
     node: Any = document
     for depth, part in enumerate(path):
         last, so_far = depth == len(path) - 1, ".".join(path[: depth + 1])

@@ -21,6 +21,7 @@ import torch
 import transformers
 
 from lmmr1.agents.engines.base import Sampling
+from lmmr1.agents.engines.opening import check_engine, open_engine
 from lmmr1.agents.episode import save_episodes
 from lmmr1.agents.models import load_model
 from lmmr1.agents.networks.lora import read_adapter
@@ -101,6 +102,7 @@ def _settled_heap() -> Iterator[None]:
 class _Run:
     def __init__(self, recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool, allow_changes: bool) -> None:
         self.recipe, self.folder, self.evaluate = recipe, folder, evaluate
+        check_engine(recipe.engine)
         self.position = Position()
         self.text = dump_recipe(recipe)
         self.figures: dict[str, Any] = {}
@@ -109,11 +111,14 @@ class _Run:
             _write_atomically(folder / "recipe.yaml", self.text)
         loaded = load_policy(recipe.model, recipe.seed)
         check_fit(loaded, recipe)
-        self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens))
         self.pending: Checkpoint | None = None
         if checkpoint is not None:
             load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
             self.pending = checkpoint
+        slots = max(stage.rollout.slots for stage in recipe.stages.values())
+        # Last, since from here on there may be processes to end.
+        engine = open_engine(loaded, recipe.engine, recipe.max_context_tokens, slots)
+        self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens), engine=engine)
 
     def _checkpoint_to_resume(self, allow_changes: bool) -> Checkpoint | None:
         path = latest_checkpoint(self.folder / "checkpoints")
@@ -131,7 +136,11 @@ class _Run:
         names = list(self.recipe.stages)
         sizes = {name: stage.sft.steps if stage.sft else stage.iterations for name, stage in self.recipe.stages.items()}
         tracking = self.recipe.tracking
-        with MetricsWriter(self.folder, self.position.rows, tracking) as metrics, Progress(sizes) as progress:
+        with (
+            contextlib.closing(self.policy.engine),
+            MetricsWriter(self.folder, self.position.rows, tracking) as metrics,
+            Progress(sizes) as progress,
+        ):
             if not self.position.evaluations:
                 self._evaluate(START, progress)
                 self._save(None)
@@ -209,6 +218,7 @@ class _Run:
         if samples is not None:
             shutil.rmtree(samples, ignore_errors=True)
         figures = self.evaluate(self.policy, self.recipe.evaluation, self.recipe.seed, samples)
+        self.policy.engine.sleep()
         within = {} if iteration is None else {"iteration": iteration}
         self.position.evaluations.append({"stage": stage, **within, "tasks": figures})
         self.figures |= flatten_evaluation(figures)

@@ -177,6 +177,7 @@ class PPOStage:
         """Collect, learn, log."""
         self.policy.engine.update_weights(iteration)
         collected = self.collector.collect(iteration)
+        self.policy.engine.sleep()
         episodes = self.played = collected.episodes
         usable = [episode for episode in episodes if episode.failure is None and episode.num_reply_tokens]
         if not usable:  # what goes wrong every time is a mistake, not an accident

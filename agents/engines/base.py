@@ -80,6 +80,10 @@ class Engine(Protocol):
         """Sample from the model's present weights from here on, and call them by this number."""
         ...
 
+    def sleep(self) -> None:
+        """Hand memory over to the learner until the next call, where it holds any that the learner wants."""
+        ...
+
     def close(self) -> None:
         """Let go of memory and processes; an engine that has none of its own does nothing."""
         ...

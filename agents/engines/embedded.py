@@ -121,6 +121,9 @@ class EmbeddedEngine:
         """The network reads the model's own weights: only their number changes."""
         self.version = version
 
+    def sleep(self) -> None:
+        """Its memory is the learner's already."""
+
     def close(self) -> None:
         """Nothing is held that does not go with the engine itself."""
 

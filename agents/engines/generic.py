@@ -44,6 +44,9 @@ class GenericEngine:
         """The network is the model itself: only the number of its weights changes."""
         self.version = version
 
+    def sleep(self) -> None:
+        """Its memory is the learner's already."""
+
     def close(self) -> None:
         """Nothing is held that does not go with the engine itself."""
 

@@ -22,10 +22,10 @@ from lmmr1.agents.tiny import build_image_processor, build_tiny, build_tokenizer
 FAMILIES = ("qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen2", "qwen3")
 
 
-def random_tiny(seed: int = 1, spread: float = 0.05, fused: bool = True) -> LoadedModel:
-    """The embedded architecture with weights random enough that its replies vary."""
+def random_tiny(seed: int = 1, spread: float = 0.05, fused: bool = True, heads: int = 4) -> LoadedModel:
+    """The embedded architecture with weights random enough that its replies vary; with three heads vLLM runs it too."""
     tokenizer = build_tokenizer()
-    model = build_tiny(seed, tokenizer)
+    model = build_tiny(seed, tokenizer, heads)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -33,8 +33,8 @@ def random_tiny(seed: int = 1, spread: float = 0.05, fused: bool = True) -> Load
     return assemble(model, tokenizer, build_image_processor(), "random tiny", fused)
 
 
-def save_family(family: str, folder: Path) -> None:
-    """Write a model folder of `family` with random weights."""
+def save_family(family: str, folder: Path, heads: int = 4) -> None:
+    """Write a model folder of `family` with random weights; with two heads, of 32, vLLM runs it on a CPU."""
     tokenizer = build_tokenizer()
     vocabulary = tokenizer.get_vocab()
     ids: dict[str, Any] = {
@@ -48,15 +48,15 @@ def save_family(family: str, folder: Path) -> None:
         "hidden_size": 64,
         "intermediate_size": 96,
         "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads // 2,
         "max_position_embeddings": 2048,
         "initializer_range": 0.12,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": None,
     }
-    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
+    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [16 // heads, 8 // heads, 8 // heads]}
     torch.manual_seed(7)
     if family == "qwen2_5_vl":
         vision = {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 48, "out_hidden_size": 64}
@@ -84,12 +84,12 @@ def save_family(family: str, folder: Path) -> None:
         }
         rope = {**rope, "mrope_interleaved": True}
         config = Qwen3VLConfig(
-            text_config={**text, "head_dim": 16, "rope_parameters": rope}, vision_config=vision, **ids
+            text_config={**text, "head_dim": 64 // heads, "rope_parameters": rope}, vision_config=vision, **ids
         )
     elif family == "qwen2":
         config = Qwen2Config(**text)
     else:
-        config = Qwen3Config(**text, head_dim=16)
+        config = Qwen3Config(**text, head_dim=64 // heads)
     factory = AutoModelForImageTextToText if family.endswith("vl") else AutoModelForCausalLM
     model = factory.from_config(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id

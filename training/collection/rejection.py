@@ -97,6 +97,7 @@ class OwnEpisodes:
         starts = [Start(0, self._seed(number, group)) for group in range(self.groups)]
         self.player.policy.engine.update_weights(step)
         played = self.player.play(starts, entropy, 0)
+        self.player.policy.engine.sleep()
         self.kept = []
         for index, group in enumerate(played):
             rng = np.random.default_rng(np.random.SeedSequence((*self.entropy, CHOOSING, number, index)))

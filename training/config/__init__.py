@@ -4,6 +4,8 @@ Each class checks itself when it is built and raises `UserError` with a message 
 so that whoever reads a recipe can put the path of the object in front: `stages.fre.` + `iterations must be ...`.
 """
 
+from lmmr1.agents.engines.config import EngineConfig
+
 from .backend import BackendConfig, LauncherConfig
 from .checkpoints import CheckpointConfig
 from .collection import AsynchronousConfig, CollectionConfig, CurriculumConfig, ReplayConfig
@@ -25,6 +27,7 @@ __all__ = [
     "CriticConfig",
     "CurriculumConfig",
     "DemonstrationConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "EvaluationTaskConfig",
     "GuardsConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lmmr1.agents.engines.config import EngineConfig
 from lmmr1.envs.registry import EnvironmentConfig
 
 from .backend import BackendConfig, LauncherConfig
@@ -125,6 +126,8 @@ class RunConfig:
     """CPU threads of one torch operation; part of the recipe because results change in the last bit with it."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The model that is trained."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """What samples its replies."""
     stages: dict[str, StageConfig] = field(default_factory=dict)
     """The stages by name, run in the order written."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -143,6 +146,11 @@ class RunConfig:
     """Where the weights learn."""
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
     """What starts the processes of the run."""
+
+    @property
+    def max_context_tokens(self) -> int:
+        """The longest prompt with its reply that a stage or the evaluation may ask for, in tokens."""
+        return max(self.evaluation.max_context_tokens, *(s.rollout.max_context_tokens for s in self.stages.values()))
 
     def __post_init__(self) -> None:
         require(bool(self.name), "name must not be empty")
@@ -168,5 +176,11 @@ class RunConfig:
             )
         require(self.seed < 2**63, f"seed must be below 2 to the power of 63, not {self.seed}")
         at_least("threads", self.threads, 1)
+        longest = self.max_context_tokens
+        require(
+            self.engine.max_model_len is None or self.engine.max_model_len >= longest,
+            f"engine.max_model_len ({self.engine.max_model_len}) must not be below the recipe's max_context_tokens "
+            f"({longest})",
+        )
         for key in ("seed", "checkpoint_every", "films"):
             at_least(key, vars(self)[key], 0)

@@ -24,7 +24,7 @@ State = Literal["new", "begun", "unfinished", "complete", "foreign"]
 _EPILOG = """\
 Every value of the recipe can be changed: --stages.fre.iterations 5 --stages.fre.optimizer.learning_rate 1e-4
 --stages.fre.environments.0.kwargs.level 2 --evaluation.tasks.text.episodes 64. Values are read as YAML.
---seed S and --model M are such keys too (--model is short for --model.path)."""
+--seed S and --model M are such keys too (--model is short for --model.path, --engine for --engine.kind)."""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

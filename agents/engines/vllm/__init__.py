@@ -1,0 +1,1 @@
+"""vLLM as an engine: the one folder that imports it."""
