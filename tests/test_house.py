@@ -48,7 +48,7 @@ HOMES = {
     "reasoning_gym": ("envs/reasoning/reasoning_gym.py",),
     "vllm": ("agents/engines/vllm.py",),
     "deepspeed": ("training/backends/zero.py",),
-    "ray": ("training/distributed.py",),
+    "ray": ("training/launchers/cluster/",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
 DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "gfootball_engine", "vllm", "deepspeed", "ray"}

@@ -21,7 +21,6 @@ import torch
 import transformers
 
 from lmmr1.agents.engines.base import Sampling
-from lmmr1.agents.engines.opening import check_engine, open_engine
 from lmmr1.agents.episode import save_episodes
 from lmmr1.agents.models import load_model
 from lmmr1.agents.networks.lora import read_adapter
@@ -33,6 +32,8 @@ from .config import EvaluationConfig, RunConfig
 from .config.checkpoints import EVALUATION
 from .determinism import use_determinism
 from .guards import Guards
+from .launchers.base import Launcher
+from .launchers.opening import open_launcher
 from .policies import kept_parameters, load_parameters, load_policy
 from .recipe import dump_recipe, parse_recipe
 from .records.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
@@ -85,7 +86,8 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
-    return _Run(recipe, folder, evaluate, resume, allow_changes).go()
+    with contextlib.closing(open_launcher(recipe)) as launcher:
+        return _Run(recipe, folder, evaluate, launcher, resume, allow_changes).go()
 
 
 @contextlib.contextmanager
@@ -100,9 +102,16 @@ def _settled_heap() -> Iterator[None]:
 
 
 class _Run:
-    def __init__(self, recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool, allow_changes: bool) -> None:
-        self.recipe, self.folder, self.evaluate = recipe, folder, evaluate
-        check_engine(recipe.engine)
+    def __init__(
+        self,
+        recipe: RunConfig,
+        folder: Path,
+        evaluate: Evaluate,
+        launcher: Launcher,
+        resume: bool,
+        allow_changes: bool,
+    ) -> None:
+        self.recipe, self.folder, self.evaluate, self.launcher = recipe, folder, evaluate, launcher
         self.position = Position()
         self.text = dump_recipe(recipe)
         self.figures: dict[str, Any] = {}
@@ -115,9 +124,7 @@ class _Run:
         if checkpoint is not None:
             load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
             self.pending = checkpoint
-        slots = max(stage.rollout.slots for stage in recipe.stages.values())
-        # Last, since from here on there may be processes to end.
-        engine = open_engine(loaded, recipe.engine, recipe.max_context_tokens, slots)
+        engine = self.launcher.open_engine(loaded)
         self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens), engine=engine)
 
     def _checkpoint_to_resume(self, allow_changes: bool) -> Checkpoint | None:
@@ -136,11 +143,7 @@ class _Run:
         names = list(self.recipe.stages)
         sizes = {name: stage.sft.steps if stage.sft else stage.iterations for name, stage in self.recipe.stages.items()}
         tracking = self.recipe.tracking
-        with (
-            contextlib.closing(self.policy.engine),
-            MetricsWriter(self.folder, self.position.rows, tracking) as metrics,
-            Progress(sizes) as progress,
-        ):
+        with MetricsWriter(self.folder, self.position.rows, tracking) as metrics, Progress(sizes) as progress:
             if not self.position.evaluations:
                 self._evaluate(START, progress)
                 self._save(None)
@@ -165,7 +168,7 @@ class _Run:
             else:
                 earlier = dict(load_model(str(place), self.recipe.model.dtype).model.named_parameters())
             load_parameters(self.policy.loaded.model, earlier, str(place))
-        runner = make_stage_runner(self.policy, self.recipe, name)
+        runner = make_stage_runner(self.policy, self.recipe, name, self.launcher)
         with contextlib.closing(runner), _settled_heap():
             if self.pending is not None:
                 if position.iteration:

@@ -18,6 +18,8 @@ from .collection.collect import Collector
 from .collection.stream import AsynchronousCollector
 from .config import RunConfig
 from .demonstrations import Demonstrations, speaker
+from .launchers.base import Launcher
+from .launchers.local import LocalLauncher
 from .model import freeze, vision_frozen
 from .records.checkpoint import Checkpoint
 from .trainers import Tensors
@@ -101,24 +103,26 @@ def _check_stop(loaded: LoadedModel, key: str) -> None:
         raise UserError(f"{key}: {error}") from error
 
 
-def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str) -> StageRunner:
+def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str, launcher: Launcher) -> StageRunner:
     """The runner of the stage `name`; sets which parameters learn."""
     stage = recipe.stages[name]
     freeze(policy.loaded.model, (*recipe.model.freeze, *stage.freeze))
-    return (SFTStage if stage.kind == "sft" else PPOStage)(policy, recipe, name)
+    return (SFTStage if stage.kind == "sft" else PPOStage)(policy, recipe, name, launcher)
 
 
 class SFTStage:
     """Supervised fine-tuning; an iteration is one optimizer step."""
 
-    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str) -> None:
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, launcher: Launcher | None = None) -> None:
         stage, index = recipe.stages[name], list(recipe.stages).index(name)
         assert stage.sft is not None
         self.iterations = stage.sft.steps
         self.played: list[Episode] = []
-        self.demonstrations = Demonstrations(policy, stage, recipe.seed, index)
+        launcher = LocalLauncher(recipe) if launcher is None else launcher
+        pool = launcher.open_pool(stage.collection, [one.environment for one in stage.demonstrations])
+        self.demonstrations = Demonstrations(policy, stage, recipe.seed, index, pool)
         self.size = stage.sft.batch_size
-        self.trainer = open_trainer(policy, recipe, name)
+        self.trainer = open_trainer(policy, recipe, name, launcher)
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """One optimizer step."""
@@ -137,7 +141,7 @@ class SFTStage:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Read all of it back."""
-        self.trainer.restore(checkpoint.tensors, {})
+        self.trainer.restore(_trainers(checkpoint), {})
         own = checkpoint.tensors["demonstrations"] if self.demonstrations.own else {}
         self.demonstrations.restore(checkpoint.state["runner"]["demonstrations"], own)
 
@@ -161,7 +165,7 @@ class SFTStage:
 class PPOStage:
     """Reinforcement learning; an iteration collects episodes and learns from them."""
 
-    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str) -> None:
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, launcher: Launcher | None = None) -> None:
         stage, index = recipe.stages[name], list(recipe.stages).index(name)
         rollout = stage.rollout
         self.iterations = stage.iterations
@@ -169,9 +173,14 @@ class PPOStage:
         self.policy = speaker(policy, rollout, rollout.context_word)
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
-        collector = Collector if stage.collection.asynchronous is None else AsynchronousCollector
-        self.collector = collector(self.policy, stage, recipe.seed, index)
-        self.trainer = open_trainer(self.policy, recipe, name)
+        launcher = LocalLauncher(recipe) if launcher is None else launcher
+        pool = launcher.open_pool(stage.collection, stage.environments)
+        if stage.collection.asynchronous is None:
+            self.collector = Collector(self.policy, stage, recipe.seed, index, pool)
+        else:
+            calls = launcher.engine_calls()
+            self.collector = AsynchronousCollector(self.policy, stage, recipe.seed, index, pool, calls)
+        self.trainer = open_trainer(self.policy, recipe, name, launcher)
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Collect, learn, log."""
@@ -196,7 +205,7 @@ class PPOStage:
         """Read all of it back."""
         state = checkpoint.state["runner"]
         self.collector.restore(state["collector"])
-        self.trainer.restore(checkpoint.tensors, state)
+        self.trainer.restore(_trainers(checkpoint), state)
 
     def failures(self) -> dict[str, Any] | None:
         """What broke in the environments."""
@@ -219,6 +228,11 @@ class PPOStage:
         """Close the environments, end the trainer's processes."""
         self.collector.close()
         self.trainer.close()
+
+
+def _trainers(checkpoint: Checkpoint) -> Tensors:
+    """What of a checkpoint is the trainer's own."""
+    return {name: group for name, group in checkpoint.tensors.items() if name not in ("model", "demonstrations")}
 
 
 def _why_unusable(episodes: Sequence[Episode]) -> str:

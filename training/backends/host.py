@@ -64,6 +64,11 @@ class LearnerHost:
         backend = DeepSpeedBackend(ranks, stage, recipe.backend.offload)
         self.trainer = make_trainer(policy, recipe, post.stage, backend)
 
+    def asked(self, method: str, arguments: Sequence[Any]) -> Any:
+        """Call one of the four methods below by its name."""
+        known = {"learn": self.learn, "tensors": self.tensors, "state": self.state, "restore": self.restore}
+        return known[method](*arguments)
+
     def learn(self, episodes: Sequence[Episode], iteration: int) -> tuple[dict[str, float], Parcel] | None:
         """Improve the policy; its metrics and its new weights."""
         metrics = self.trainer.learn(episodes, iteration)

@@ -51,8 +51,7 @@ def main() -> None:
                 host, answer = LearnerHost(post), None
             else:
                 assert host is not None
-                asked = {"learn": host.learn, "tensors": host.tensors, "state": host.state, "restore": host.restore}
-                answer = asked[method](*arguments)
+                answer = host.asked(method, arguments)
         except UserError as error:
             answer = error
         except Exception as error:

@@ -54,15 +54,17 @@ class _Root(nn.Module):
     """What DeepSpeed wraps: a module whose forward is whatever is to be done with the modules inside it.
 
     Weights that are split are fetched by the modules that hold them; that this starts and ends in the outermost one's
-    forward is what DeepSpeed asks for.
+    forward is what DeepSpeed asks for. It looks for tensors in what goes in and comes out, and knows few types.
     """
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
+        self.work: Callable[[], None] | None = None
 
-    def forward(self, function: Callable[..., Any], *arguments: object) -> Any:
-        return function(*arguments)
+    def forward(self) -> None:
+        assert self.work is not None
+        self.work()
 
 
 class _SplitModule:
@@ -74,13 +76,18 @@ class _SplitModule:
         self.module, self.stage = module, stage
         self.named = dict(module.named_parameters())
         # Frozen weights have no part in any step, but stage 3 splits them too.
-        wrapped = deepspeed.initialize(model=_Root(module), optimizer=optimizer, config=config)
+        self._root = _Root(module)
+        wrapped = deepspeed.initialize(model=self._root, optimizer=optimizer, config=config)
         self.engine: Any = wrapped[0]
         self.engine.eval()  # our policies know no dropout: what learns is what sampled
 
     def call(self, function: Callable[..., Result], *arguments: object) -> Result:
         """`function` of `arguments`, inside the outermost forward."""
-        return self.engine(function, *arguments)
+        results: list[Result] = []
+        self._root.work = lambda: results.append(function(*arguments))
+        self.engine()
+        self._root.work = None
+        return results[0]
 
     def _whole(self, named: Mapping[str, nn.Parameter]) -> Iterator[tuple[str, Tensor]]:
         import deepspeed

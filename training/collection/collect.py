@@ -12,6 +12,7 @@ from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import TRAINING_STREAM
+from lmmr1.envs.isolation.places import Pool
 
 from ..config import StageConfig
 from ..guards import repeated_share
@@ -34,14 +35,23 @@ class Collected:
 
 
 class Collector:
-    """Plays a stage's training episodes; what iteration i plays depends on the entropy, i, `state` and the policy."""
+    """Plays a stage's training episodes; what iteration i plays depends on the entropy, i, `state` and the policy.
 
-    def __init__(self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int) -> None:
+    Args:
+        policy: who plays.
+        config: the stage.
+        seed, stage: of the entropy.
+        pool: where the environments live, closed with the collector; None: where `config.collection.workers` says.
+    """
+
+    def __init__(
+        self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int, pool: Pool | None = None
+    ) -> None:
         self.config = config
         self.entropy = (seed, TRAINING_STREAM, stage)
         options = config.collection
         self.log = RolloutLog()
-        self.pool = make_pool(options, config.environments)
+        self.pool = make_pool(options, config.environments) if pool is None else pool
         self.player = GroupPlayer(policy, config.environments, config.rollout, options.retries, self.pool, self.log)
         self.starts = StageStarts(config, self.entropy)
 

@@ -10,7 +10,7 @@ from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import play
 from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.places import IsolatedEnv
+from lmmr1.envs.isolation.places import IsolatedEnv, Pool
 from lmmr1.envs.isolation.pool import EnvironmentPool, open_pool
 from lmmr1.envs.registry import EnvironmentConfig
 
@@ -41,7 +41,7 @@ class GroupPlayer:
         environments: Sequence[EnvironmentConfig],
         rollout: RolloutConfig,
         retries: int,
-        pool: EnvironmentPool | None,
+        pool: Pool | None,
         log: RolloutLog,
     ) -> None:
         self.policy, self.environments, self.rollout, self.retries = policy, environments, rollout, retries

@@ -29,7 +29,7 @@ from lmmr1.agents.streaming.stream import EpisodeStream
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.places import IsolatedEnv
+from lmmr1.envs.isolation.places import IsolatedEnv, Pool
 
 from ..config import StageConfig
 from ..model import vision_frozen
@@ -76,6 +76,7 @@ class AsynchronousCollector:
         policy: the learner's.
         config: the stage.
         seed, stage: of the entropy.
+        pool: where the environments live, closed with the collector; None: where `config.collection.workers` says.
         engines: who samples, holding weights of their own, each for one call at a time; whoever made them closes them.
             None: the embedded engine over a copy of the policy, in a thread.
 
@@ -89,13 +90,14 @@ class AsynchronousCollector:
         config: StageConfig,
         seed: int,
         stage: int,
+        pool: Pool | None = None,
         engines: Sequence[EngineCalls] | None = None,
     ) -> None:
         options, rollout = config.collection, config.rollout
         assert options.asynchronous is not None
         self.config, self.entropy = config, (seed, TRAINING_STREAM, stage)
         self.log = RolloutLog()
-        self.pool = make_pool(options, config.environments)
+        self.pool = make_pool(options, config.environments) if pool is None else pool
         self.starts = StageStarts(config, self.entropy)
         self._mirror: MirrorEngine | None = None
         if engines is None:

@@ -52,14 +52,19 @@ class LauncherConfig:
     """Engines share the GPUs of the ranks and sleep while these learn; else they have GPUs of their own."""
     engine_gpus: float = 1.0
     """GPUs of one engine that has its own; 0 on a machine without."""
+    actor_cpus: float = 1.0
+    """CPUs that each actor reserves ('ray')."""
+    port: int = 0
+    """Where the ranks meet ('ray'); 0: any port that is free."""
     restarts: int = 3
     """How often one engine or environment actor that died is started anew; its work is done again."""
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, ("local", "ray"))
         at_least("engines", self.engines, 1)
-        for key in ("environments", "restarts", "engine_gpus"):
+        for key in ("environments", "restarts", "engine_gpus", "actor_cpus", "port"):
             at_least(key, vars(self)[key], 0)
+        require(self.port < 65536, f"port must be below 65536, not {self.port}")
         for key in ("address", "environments"):
             require(self.kind == "ray" or not vars(self)[key], f"{key} needs kind ray")
         require(self.kind == "ray" or self.engines == 1, "engines needs kind ray")
