@@ -29,7 +29,6 @@ from lmmr1.agents.rollout import EVALUATION_STREAM, rollout
 from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.evaluation.scores import wilson_interval
 from lmmr1.training.config import (
-    AsynchronousConfig,
     CollectionConfig,
     CorrectionConfig,
     KLConfig,
@@ -38,6 +37,7 @@ from lmmr1.training.config import (
     RunConfig,
     StageConfig,
 )
+from lmmr1.training.config.collection import AsynchronousConfig
 from lmmr1.training.stages import make_stage_runner
 
 HEADLINE = 1  # the bound that is compared with the synchronous schedule

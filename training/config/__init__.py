@@ -5,7 +5,7 @@ so that whoever reads a recipe can put the path of the object in front: `stages.
 """
 
 from .checkpoints import CheckpointConfig
-from .collection import AsynchronousConfig, CollectionConfig, CurriculumConfig, ReplayConfig
+from .collection import CollectionConfig, CurriculumConfig, ReplayConfig
 from .evaluation import EvaluationConfig, EvaluationTaskConfig
 from .guards import GuardsConfig
 from .model import LoRAConfig, ModelConfig
@@ -16,7 +16,6 @@ from .sft import DemonstrationConfig, RejectionConfig, SFTConfig
 from .tracking import TrackingConfig
 
 __all__ = [
-    "AsynchronousConfig",
     "CheckpointConfig",
     "CollectionConfig",
     "CorrectionConfig",

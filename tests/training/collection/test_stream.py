@@ -25,7 +25,6 @@ from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.training.collection.collect import Collector
 from lmmr1.training.collection.stream import AsynchronousCollector
 from lmmr1.training.config import (
-    AsynchronousConfig,
     CollectionConfig,
     CorrectionConfig,
     CurriculumConfig,
@@ -34,6 +33,7 @@ from lmmr1.training.config import (
     RolloutConfig,
     StageConfig,
 )
+from lmmr1.training.config.collection import AsynchronousConfig
 
 from ...agents.models import random_tiny
 from ...agents.streaming.scripted import ScriptedEngine
