@@ -76,7 +76,8 @@ def train(
             on and stand in the summary.
 
     Returns:
-        What `summary.json` holds. The same seed gives the same summary, whether or not the run was interrupted.
+        What `summary.json` holds. The same seed gives the same summary, whether or not the run was interrupted, except
+        with `collection.asynchronous`, where the order in which episodes end has a say.
 
     Raises:
         UserError: the recipe does not fit the folder, the model or the environments.

@@ -190,7 +190,10 @@ class AsynchronousCollector:
         answer: Future[Value] = Future()
 
         def reply() -> None:
-            answer.set_result(question())
+            try:
+                answer.set_result(question())
+            except BaseException as error:  # belongs to whoever asked
+                answer.set_exception(error)
 
         self._request(reply)
         return answer.result()

@@ -4,11 +4,8 @@ Each class checks itself when it is built and raises `UserError` with a message 
 so that whoever reads a recipe can put the path of the object in front: `stages.fre.` + `iterations must be ...`.
 """
 
-from lmmr1.agents.engines.config import EngineConfig
-
-from .backend import BackendConfig, LauncherConfig
 from .checkpoints import CheckpointConfig
-from .collection import AsynchronousConfig, CollectionConfig, CurriculumConfig, ReplayConfig
+from .collection import CollectionConfig, CurriculumConfig, ReplayConfig
 from .evaluation import EvaluationConfig, EvaluationTaskConfig
 from .guards import GuardsConfig
 from .model import LoRAConfig, ModelConfig
@@ -19,20 +16,16 @@ from .sft import DemonstrationConfig, RejectionConfig, SFTConfig
 from .tracking import TrackingConfig
 
 __all__ = [
-    "AsynchronousConfig",
-    "BackendConfig",
     "CheckpointConfig",
     "CollectionConfig",
     "CorrectionConfig",
     "CriticConfig",
     "CurriculumConfig",
     "DemonstrationConfig",
-    "EngineConfig",
     "EvaluationConfig",
     "EvaluationTaskConfig",
     "GuardsConfig",
     "KLConfig",
-    "LauncherConfig",
     "LoRAConfig",
     "ModelConfig",
     "OptimizerConfig",

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmmr1.envs.errors import UserError
 
-from ...config import LauncherConfig
+from ...config.backend import LauncherConfig
 
 JOIN_SECONDS = 60.0
 PLACE_SECONDS = 60.0
