@@ -56,6 +56,6 @@ def share_rows(batch: TokenBatch, rows: Sequence[int], limit: int, ranks: Ranks)
 
 
 def _filler(batch: TokenBatch, pictured: bool) -> int:
-    """The shortest row of the batch, with an image where one is needed."""
-    rows = [row for row, sequence in enumerate(batch.sequences) if sequence.images or not pictured]
+    """The shortest row of the batch that shows an image, or the shortest that shows none."""
+    rows = [row for row, sequence in enumerate(batch.sequences) if bool(sequence.images) == pictured]
     return min(rows, key=lambda row: (len(batch.sequences[row].ids), row))
