@@ -68,7 +68,7 @@ def repair(
     try:
         if needs_hook(packages) and not has_hook(site):
             shutil.copyfile(torchvision_operators.__file__, site / f"{HOOK}.py")
-            (site / f"{HOOK}.pth").write_text(f"import {HOOK}\n", encoding="utf-8")
+            (site / f"{HOOK}.pth").write_text(f"import {HOOK}; {HOOK}.install()\n", encoding="utf-8")
             done.append(f"wrote {site / HOOK}.pth and .py: torchvision (CUDA) can be imported beside PyTorch (CPU)")
         for lock in locks:
             shutil.rmtree(lock.parent)

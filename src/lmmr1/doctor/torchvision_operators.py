@@ -2,8 +2,8 @@
 
 The default package index holds torchvision for CUDA only. Beside a CPU build its operators cannot be loaded, and
 `import torchvision` fails at the place where it registers what `nms` does; what image processors need of it works
-without them. `lmmr1 doctor --repair` copies this file into site-packages and adds a one-line .pth file that imports
-the copy, since every process must have it: vLLM and Ray start their own. Hence nothing of this package is imported
+without them. `lmmr1 doctor --repair` copies this file into site-packages and adds a one-line .pth file that
+installs it, since every process must have it: vLLM and Ray start their own. Hence nothing of this package is imported
 here, and torch only at the moment at which torchvision would import it.
 """
 
@@ -45,10 +45,15 @@ def _declare() -> None:
 
     if torch.version.cuda is not None:  # then torchvision declares them itself, and a second time is an error
         return
-    library = torch.library.Library("torchvision", "DEF")
+    try:
+        library = torch.library.Library("torchvision", "DEF")
+    except RuntimeError:  # another hook of this kind was here first
+        return
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     sys.modules["_torchvision_operators"] = library  # type: ignore[assignment]  # kept alive
 
 
-sys.meta_path.insert(0, _DeclareFirst())
+def install() -> None:
+    """Wait for torchvision to be imported; what the .pth file calls."""
+    sys.meta_path.insert(0, _DeclareFirst())
