@@ -16,6 +16,7 @@ from .packages import Packages
 # What pip brings along with vLLM and what is of no use beside a CPU build of PyTorch.
 CUDA_ONLY = ("torchaudio", "torchcodec", "triton")
 HOOK = "lmmr1_torchvision_operators"
+_LINE = f"import {HOOK}; {HOOK}.install()\n"
 
 
 def is_torch_for_cpu(packages: Packages) -> bool:
@@ -31,8 +32,8 @@ def needs_hook(packages: Packages) -> bool:
 def has_hook(site: Path) -> bool:
     """Whether the hook is in a folder of site-packages, as this version of it is."""
     source = Path(torchvision_operators.__file__).read_bytes()
-    copy = site / f"{HOOK}.py"
-    return (site / f"{HOOK}.pth").is_file() and copy.is_file() and copy.read_bytes() == source
+    files = {site / f"{HOOK}.py": source, site / f"{HOOK}.pth": _LINE.encode()}
+    return all(path.is_file() and path.read_bytes() == content for path, content in files.items())
 
 
 def superfluous(packages: Packages) -> list[str]:
@@ -68,7 +69,7 @@ def repair(
     try:
         if needs_hook(packages) and not has_hook(site):
             shutil.copyfile(torchvision_operators.__file__, site / f"{HOOK}.py")
-            (site / f"{HOOK}.pth").write_text(f"import {HOOK}; {HOOK}.install()\n", encoding="utf-8")
+            (site / f"{HOOK}.pth").write_text(_LINE, encoding="utf-8")
             done.append(f"wrote {site / HOOK}.pth and .py: torchvision (CUDA) can be imported beside PyTorch (CPU)")
         for lock in locks:
             shutil.rmtree(lock.parent)
