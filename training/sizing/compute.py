@@ -1,10 +1,10 @@
 """Floating-point operations and bytes moved, and the time that they take on a GPU.
 
-Sources: 2 operations for each weight of a product and token in a forward pass, twice that in the backward pass, and one
-forward pass more with gradient checkpointing (Kaplan et al. 2020, arXiv 2001.08361, section 2.1; Korthikanti et al.
-2022, arXiv 2205.05198); attention adds 4 operations for each number of a query and position that it sees. A step of decoding
-reads all weights and the whole cache once: its floor is their bytes over the memory's bandwidth (Pope et al. 2022,
-arXiv 2211.05102).
+Sources: 2 operations for each weight of a product and token in a forward pass, twice that in the backward pass, and
+one forward pass more with gradient checkpointing (Kaplan et al. 2020, arXiv 2001.08361, section 2.1; Korthikanti et
+al. 2022, arXiv 2205.05198); attention adds 4 operations for each number of a query and position that it sees. A step
+of decoding reads all weights and the whole cache once: its floor is their bytes over the memory's bandwidth (Pope et
+al. 2022, arXiv 2211.05102).
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ def tower_operations(shape: ModelShape, tokens: int) -> float:
     if tower is None or not tokens:
         return 0.0
     patches = tokens * tower.merge**2
-    products = tower.block - 2 * tower.hidden  # the norms aside; biases weigh nothing here
     window = min(patches, (tower.window // tower.patch) ** 2)
     seen = tower.whole * patches + (tower.depth - tower.whole) * window
     embedding = tower.channels * tower.temporal * tower.patch**2 * tower.hidden
-    per_patch = 2 * (tower.depth * products + embedding) + 4 * tower.hidden * seen
-    return patches * per_patch + 2 * tokens * tower.merger(shape.hidden)
+    wide = tower.hidden * tower.merge**2
+    per_patch = 2 * (tower.depth * tower.block_products + embedding) + 4 * tower.hidden * seen
+    return patches * per_patch + 2 * tokens * wide * (wide + shape.hidden)
 
 
 def row_operations(shape: ModelShape, prompt: float, reply: float) -> float:
-    """Operations of a forward pass over a row of `prompt` and `reply` tokens; the reply alone reaches the vocabulary."""
+    """Operations of a forward pass over a row of `prompt` and `reply` tokens; only the latter reach the vocabulary."""
     length = prompt + reply
     return length * forward_operations(shape, length / 2, logits=False) + reply * 2 * shape.embedding
 

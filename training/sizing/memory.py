@@ -1,9 +1,10 @@
 """The memory of one learner rank and of one rollout engine, by part, in bytes.
 
 Sources: weights, gradients and states under ZeRO are those of Rajbhandari et al. 2020 (arXiv 1910.02054), section 3.1
-and figure 1: with mixed precision 2 bytes of weight, 2 of gradient and 12 of state for each parameter. The activations are
-those of this project's own forward pass (`agents/networks/qwen.py`), tensor by tensor; the tests hold them to the bytes
-that autograd keeps, and `benchmarks/memory.py` holds the whole to what a process really needed.
+and figure 1: with mixed precision 2 bytes of weight, 2 of gradient and 12 of state for each parameter (here 4 of
+gradient: they are summed in float32). The activations are those of this project's own forward pass
+(`agents/networks/qwen.py`), tensor by tensor; the tests hold them to the bytes that autograd keeps, and
+`benchmarks/memory.py` holds the whole to what a process really needed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, replace
 from .shape import ModelShape
 
 HALF, SINGLE = 2, 4
-# The state of AdamW for weights in bfloat16: a master weight and two moments, all float32.
-STATE = 3 * SINGLE
+# The state of AdamW: two moments in float32, and for weights in bfloat16 a master weight besides.
+MOMENTS, STATE = 2 * SINGLE, 3 * SINGLE
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Sharding:
     ranks: int = 1
     stage: int = 2
     offload: bool = False  # the states, and the step, to the memory of the host
+    gradient: int = SINGLE  # bytes; they are summed over micro-batches in float32
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,9 @@ def rank_memory(shape: ModelShape, sharding: Sharding, update: Update) -> RankMe
     adapters = shape.adapters
     # ZeRO-3 gathers the embedding and two layers at a time, this one and the next.
     gathered = HALF * (max(shape.embedding, shape.layer) + 2 * shape.layer) if stage == 3 and ranks > 1 else 0
-    weights = HALF * (shape.total + adapters) / (ranks if stage == 3 else 1) + gathered
-    gradients = HALF * learned / (ranks if stage >= 2 else 1)
-    state = STATE * learned / (ranks if stage >= 1 else 1)
+    weights = (HALF * shape.total + SINGLE * adapters) / (ranks if stage == 3 else 1) + gathered
+    gradients = sharding.gradient * learned / (ranks if stage >= 2 else 1)
+    state = (MOMENTS if adapters else STATE) * learned / (ranks if stage >= 1 else 1)
     kept, head = activations(shape, update)
     reference = 0.0
     if update.reference and not adapters:

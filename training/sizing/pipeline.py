@@ -2,7 +2,8 @@
 
 Synchronous training is the asynchronous one with a staleness of 0: no episode may start before all those of the
 iteration before have been learned from. With a staleness of s, episodes start as long as no more than s + 1 iterations'
-worth of them have started beyond those learned from (the rule of AReaL, arXiv 2505.24298, section 5.1).
+worth of them have started beyond those learned from (as in AReaL, arXiv 2505.24298, section 5.1), the learner takes the
+oldest first, and waits for those that would otherwise become older than that.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ class _Run:
         self.episodes: list[_Episode] = []
         self.idle, self.queue = pipeline.workers, deque[int]()
         self.unfinished: dict[int, int] = {}
-        self.ready: deque[int] = deque()  # groups all of whose episodes ended
+        self.ready: list[int] = []  # groups all of whose episodes ended, the oldest first
+        self.begun: list[int] = []  # by group, the version that it began with
         self.groups_begun = self.version = 0
         self.learning = False
         self.environment_seconds = self.learning_seconds = 0.0
@@ -124,6 +126,7 @@ class _Run:
             group = self.groups_begun
             self.groups_begun += 1
             self.unfinished[group] = plan.group_size
+            self.begun.append(self.version)
             number = min(range(plan.engines), key=lambda index: self.engines[index].load)
             for place, trace in enumerate(self.lengths.draw(self.rng, plan.group_size)):
                 if place and plan.groups * plan.group_size < 4 * plan.engines:  # too few to keep a group together
@@ -168,17 +171,21 @@ class _Run:
         else:
             self.unfinished[episode.group] -= 1
             if not self.unfinished[episode.group]:
-                self.ready.append(episode.group)
+                del self.unfinished[episode.group]
+                heapq.heappush(self.ready, episode.group)
                 self.learn(now)
         self.answer(now)
 
     def learn(self, now: float) -> None:
-        """Begin an iteration's learning, if its groups are there and the learner is free."""
+        """Begin an iteration's learning, if its groups are there and the learner is free; the oldest go first."""
         plan = self.pipeline
         if self.learning or len(self.ready) < plan.groups:
             return
+        taken = heapq.nsmallest(plan.groups, self.ready)
+        if self.would_age(set(taken)):
+            return
+        self.ready = sorted(set(self.ready) - set(taken))
         self.learning = True
-        taken = [self.ready.popleft() for _ in range(plan.groups)]
         size = plan.group_size
         batch = [self.episodes[group * size + place] for group in taken for place in range(size)]
         self.stalest = max(self.stalest, *(self.version - episode.version for episode in batch))
@@ -186,6 +193,15 @@ class _Run:
         seconds = plan.learn([episode.trace for episode in batch])
         self.learning_seconds += seconds
         self.schedule(now + seconds, "learned", 0)
+
+    def would_age(self, taken: set[int]) -> bool:
+        """Whether more old groups would be left than the next iterations can take before they are too old."""
+        plan = self.pipeline
+        ages = [self.version - self.begun[g] for g in (*self.ready, *self.unfinished) if g not in taken]
+        # One that is `age` behind now may be learned from in `staleness - age` more iterations.
+        return any(
+            sum(age >= plan.staleness - more for age in ages) > more * plan.groups for more in range(plan.staleness + 1)
+        )
 
     def learned(self, now: float) -> None:
         """New weights: the engines stand still while they take them, then more may start."""

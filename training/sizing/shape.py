@@ -26,10 +26,14 @@ class VisionShape:
     whole: int = 4  # blocks whose attention sees the whole image
 
     @property
+    def block_products(self) -> int:
+        """Parameters of one block that take part in a matrix product: attention and a gated MLP."""
+        return 4 * self.hidden**2 + 3 * self.hidden * self.intermediate
+
+    @property
     def block(self) -> int:
-        """Parameters of one block: two norms, attention (with biases), a gated MLP (with biases)."""
-        h, i = self.hidden, self.intermediate
-        return 2 * h + (3 * h * h + 3 * h) + (h * h + h) + 2 * (h * i + i) + (i * h + h)
+        """All parameters of one block: the products, their biases, two norms."""
+        return self.block_products + (3 + 1 + 1 + 2) * self.hidden + 2 * self.intermediate
 
     def merger(self, out: int) -> int:
         """Parameters of what turns patches into tokens of the decoder, `out` wide."""

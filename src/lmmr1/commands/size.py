@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from lmmr1.training.sizing.estimate import Estimate
 
 _EPILOG = """\
-Computed from formulas and a simulation, docs/sizing.md: the peaks of the GPUs are published, the shares of them that are
-reached are assumptions (--update-share, --decode-share ...), and so are the replies' lengths unless --lengths names a run."""
+Computed from formulas and a simulation (docs/sizing.md). The peaks of the GPUs are published; the shares of
+them that are reached are assumptions (--update-share, --decode-share ...), as are the replies' lengths unless
+--lengths names a run."""
 GIB = 2**30
 SHARES = ("update", "prefill", "decode", "link")
 
