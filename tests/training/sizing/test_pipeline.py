@@ -67,7 +67,7 @@ def test_a_prefill_and_a_hold_stop_everybody():
 
 @pytest.mark.parametrize("pieces", [1, 7])
 def test_steps_grow_with_the_cache(pieces: int):
-    """A second for each token in the caches: 100 steps over a context that grows from 50; the sum's integral, in any pieces."""
+    """A second for each token in the caches: 100 steps over a context that grows from 50, in any pieces."""
     engine = SimulatedEngine((0.0, 0.0, 1.0), slots=4)
     engine.add(1, 100, 50, 0.0)
     end = engine.finish()

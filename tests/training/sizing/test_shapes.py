@@ -124,7 +124,7 @@ def test_a_layer_keeps_what_the_formula_says(rows: int, length: int):
     [("full", True, 0), ("full_without_checkpointing", False, 0), ("lora", True, 16)],
 )
 def test_the_memory_of_an_update(name: str, checkpointing: bool, rank: int):
-    """The closed formulas against the account of every tensor in benchmarks/memory.py, itself held to a real process."""
+    """The closed formulas against the account of every tensor in benchmarks/memory.py, which is held to a process."""
     figures = json.loads(BENCHMARK.read_text(encoding="utf-8"))
     assert 0.98 < figures["measured_over_computed_least"] <= figures["measured_over_computed_most"] < 1.02
     shape = ModelShape(**{**vars(QWEN2_5_VL_3B), "lora_rank": rank})
