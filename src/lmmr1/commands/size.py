@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmmr1.envs.errors import UserError
+from . import settings
 
 if TYPE_CHECKING:
     from lmmr1.training.sizing.estimate import Estimate
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 Computed from formulas and a simulation (docs/sizing.md). The peaks of the GPUs are published; the shares of
 them that are reached are assumptions (--update-share, --decode-share ...), as are the replies' lengths unless
---lengths names a run."""
+--lengths names a run. Values of the recipe can be changed as for lmmr1 train: --stages.fre_text.rollout.groups 128."""
 GIB = 2**30
 SHARES = ("update", "prefill", "decode", "link")
 
@@ -58,6 +58,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     for name in SHARES:
         parser.add_argument(f"--{name}-share", type=_share, help=f"of the peak that {name} reaches, 0 to 1")
     parser.add_argument("--json", action="store_true", help="print it for programs")
+    settings.add_overrides(parser)
     parser.set_defaults(run=run)
 
 
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lmmr1.training.sizing.lengths import measured
     from lmmr1.training.sizing.shape import find_shape
 
-    recipe = load_recipe(arguments.recipe, [])
+    recipe = load_recipe(arguments.recipe, arguments.override)
     stage = find_stage(recipe, arguments.stage)
     # A shipped recipe may start from a run of another one, which need not be here yet: all of them are of one size.
     path = arguments.model or recipe.model.path
@@ -169,7 +170,7 @@ def _as_json(one: Estimate) -> dict[str, Any]:
 
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise UserError(f"'{text}' is not a number of at least 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
     return int(text)
 
 
@@ -179,12 +180,12 @@ def _positive(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < 1e9:
-        raise UserError(f"'{text}' is not a number above 0")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return value
 
 
 def _share(text: str) -> float:
     value = _positive(text)
     if value > 1:
-        raise UserError(f"'{text}' is not a share: between 0 and 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share: between 0 and 1")
     return value
