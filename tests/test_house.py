@@ -23,7 +23,7 @@ BELOW = {
 
 # Where an optional dependency may be imported: the file, or the folder, that adapts it.
 HOMES = {
-    "torch": ("agents/", "training/", "evaluation/"),
+    "torch": ("agents/", "training/", "evaluation/", "src/lmmr1/doctor/"),
     "transformers": ("agents/", "training/"),
     "tokenizers": ("agents/",),
     "huggingface_hub": ("agents/hub.py",),
@@ -46,9 +46,9 @@ HOMES = {
     "datasets": ("envs/datasets/sources/tables.py",),
     "pyarrow": (),
     "reasoning_gym": ("envs/reasoning/reasoning_gym.py",),
-    "vllm": ("agents/engines/vllm.py",),
-    "deepspeed": ("training/backends/zero.py",),
-    "ray": ("training/launchers/cluster/",),
+    "vllm": ("agents/engines/vllm/", "src/lmmr1/doctor/trials.py"),
+    "deepspeed": ("training/backends/zero.py", "src/lmmr1/doctor/trials.py"),
+    "ray": ("training/launchers/cluster/", "src/lmmr1/doctor/trials.py"),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
 DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "gfootball_engine", "vllm", "deepspeed", "ray"}

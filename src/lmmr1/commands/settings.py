@@ -17,6 +17,27 @@ GATHERED = "--override"
 # The commands that take overrides, and the options that they have besides.
 OWN_OPTIONS = {
     "train": ("--help", "--run-dir", "--resume", "--allow-changes"),
+    "size": (
+        "--help",
+        "--stage",
+        "--model",
+        "--gpus",
+        "--gpu",
+        "--async",
+        "--learners",
+        "--zero",
+        "--offload",
+        "--tensor-parallel",
+        "--microbatch-tokens",
+        "--lengths",
+        "--mean-reply",
+        "--spread",
+        "--update-share",
+        "--prefill-share",
+        "--decode-share",
+        "--link-share",
+        "--json",
+    ),
     "record": ("--help", "--agent", "--out", "--task", "--episodes", "--max-turns", "--seed"),
     "play": ("--help", "--window", "--seed"),
 }

@@ -1,0 +1,1 @@
+"""How much memory, time and how many GPUs a recipe takes: formulas, and a simulator of the pipeline."""
