@@ -28,7 +28,7 @@ from ..config import EngineConfig
 from ..stopping import StopStrings, is_finished
 from .prompts import check_expansion, to_prompt
 from .requirements import SHARED_MEMORY, check_model, check_room, size_in_bytes
-from .starting import end, start, undisturbed
+from .starting import end, environment, start, undisturbed
 from .transfer import ByFile, ByProtocol, Direct, Transfer, describe_ipc, describe_nccl
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ class VLLMEngine:
         self.image_id: int | None = None if loaded.images is None else loaded.model.config.image_token_id
         self.stop_strings = StopStrings(loaded.tokenizer, loaded.network.vocabulary_size)
         self._calls = 0
-        check_model(loaded.model, config, loaded.source, max_model_len)
         # vLLM makes a group of processes of its own, and torch has room for one in each process.
         taken = torch.distributed.is_available() and torch.distributed.is_initialized()
         if taken and config.transfer == "memory":
@@ -74,6 +73,8 @@ class VLLMEngine:
                 "take 'auto' or 'file'"
             )
         self.in_process = config.in_process and not taken
+        with environment(config, self.in_process):
+            check_model(loaded.model, config, loaded.source, max_model_len)
         way = config.transfer if config.transfer != "auto" else "memory" if self.in_process else "file"
         if way == "file":
             remedy = "mount it with more (docker run --shm-size), or set engine.transfer"

@@ -34,7 +34,9 @@ class OurSampling(LogitsProcessor):
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
         """Keep the temperatures by the rows that their requests are in."""
-        process_dict_updates(self.temperatures, batch_update, lambda params, *_: (params.extra_args or {}).get("greedy"))
+        process_dict_updates(
+            self.temperatures, batch_update, lambda params, *_: (params.extra_args or {}).get("greedy")
+        )
 
     def apply(self, logits: Tensor) -> Tensor:
         """(rows, vocabulary), changed in place."""

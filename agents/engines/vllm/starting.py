@@ -8,7 +8,7 @@ import gc
 import os
 import random
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ def start(
         llms: list[LLM] = []
         try:
             for number in range(config.data_parallel):
-                with _environment(_variables(config, in_process, number)), undisturbed():
+                with environment(config, in_process, number), undisturbed():
                     from vllm import LLM
 
                     llms.append(LLM(**options))
@@ -93,6 +93,24 @@ def end(llms: list[LLM], in_process: bool) -> None:
         with undisturbed():
             cleanup_dist_env_and_memory()
     gc.collect()
+
+
+@contextlib.contextmanager
+def environment(config: EngineConfig, in_process: bool, number: int = 0) -> Iterator[None]:
+    """The environment in which vLLM is imported and copy `number` starts.
+
+    Without the launcher's variables; of what vLLM adds, its own (VLLM_...) stay, which it reads later too.
+    """
+    before = dict(os.environ)
+    for name in _LAUNCHED:
+        os.environ.pop(name, None)
+    os.environ.update(_variables(config, in_process, number))
+    try:
+        yield
+    finally:
+        added = {name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in before}
+        os.environ.clear()
+        os.environ.update(before | added)
 
 
 @contextlib.contextmanager
@@ -179,18 +197,3 @@ def _variables(config: EngineConfig, in_process: bool, number: int) -> dict[str,
     if config.transfer == "ipc":  # handles of CUDA memory travel as pickles, between processes of this run alone
         variables["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
     return variables
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """The environment with these variables and without the launcher's; what vLLM adds for itself (VLLM_...) stays."""
-    before = dict(os.environ)
-    for name in _LAUNCHED:
-        os.environ.pop(name, None)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        added = {name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in before}
-        os.environ.clear()
-        os.environ.update(before | added)

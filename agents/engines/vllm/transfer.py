@@ -90,9 +90,7 @@ class ByProtocol:
         describe: the number of processes in the transfer to the sender's description of it, as the backend has it.
     """
 
-    def __init__(
-        self, llms: Sequence[LLM], loaded: LoadedModel, devices: int, describe: Callable[[int], Any]
-    ) -> None:
+    def __init__(self, llms: Sequence[LLM], loaded: LoadedModel, devices: int, describe: Callable[[int], Any]) -> None:
         from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
 
         self.sender = WeightTransferTrainerFactory.trainer_init(
@@ -112,9 +110,7 @@ def describe_nccl(processes: int) -> Any:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return NCCLTrainerInitInfo(
-        rank=0, master_address="127.0.0.1", master_port=port, world_size=processes, packed=True
-    )
+    return NCCLTrainerInitInfo(rank=0, master_address="127.0.0.1", master_port=port, world_size=processes, packed=True)
 
 
 def describe_ipc(processes: int) -> Any:

@@ -39,7 +39,8 @@ def test_images_with_nothing_between_them_keep_their_own_marks(loaded: LoadedMod
 
 
 @pytest.mark.parametrize(
-    ("ids", "message"), [([1, 9, 4], "fewer image tokens"), ([9, 9, 1, 9], "more image tokens"), ([1, 4], "fewer image")]
+    ("ids", "message"),
+    [([1, 9, 4], "fewer image tokens"), ([9, 9, 1, 9], "more image tokens"), ([1, 4], "fewer image")],
 )
 def test_a_prompt_whose_image_tokens_do_not_fit_its_images(loaded: LoadedModel, ids: list[int], message: str) -> None:
     assert loaded.images is not None
