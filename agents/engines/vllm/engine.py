@@ -1,13 +1,14 @@
 """The engine: requests to vLLM, and back what it sampled from the weights that the learner had.
 
-What holds: log-probabilities are those of the distribution that was sampled from (temperature, banned ids), and equal the
-learner's `Sampler.log_probabilities` to rounding: within 1e-5 in float32. What a request samples depends on its key and on
-nothing else in the batch, except where another batch's shape rounds a logit differently and two ids are that close. The
+Log-probabilities are those of the distribution that was sampled from (temperature, banned ids), and equal the learner's
+`Sampler.log_probabilities` to rounding: 1e-5 in float32. What a request samples depends on its key and on nothing
+else in the batch, except where a batch of another shape rounds a logit differently and two ids are that close. The
 embedded engine draws other samples from the same key.
 
-On CPUs everything here is tested. On a GPU nothing of it has been run yet.
+On CPUs everything here is tested, in one process and in several. On a GPU nothing of it has been run yet.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import hashlib
@@ -123,7 +124,7 @@ class VLLMEngine:
         self.version = version
 
     def sleep(self) -> None:
-        """Hand the GPU's memory over until `wake`, where the settings say so; a CPU has none, and vLLM then does nothing."""
+        """Hand the GPU's memory over until `wake`, where the settings say so; on a CPU vLLM then does nothing."""
         if self.config.sleep and not self.asleep:
             self.asleep = True
             for llm in self.llms:
@@ -151,6 +152,8 @@ class VLLMEngine:
 
     def _run(self, llm: LLM, replies: Sequence[_Reply], sampling: Sampling, table: Tensor | None) -> None:
         """Add the requests and step until all have ended; those whose stop string is complete are taken out at once."""
+        from vllm import RequestOutput
+
         engine = llm.llm_engine
         self._calls += 1
         running: dict[str, _Reply] = {}
@@ -164,6 +167,7 @@ class VLLMEngine:
                 running[name] = reply
             while running and engine.has_unfinished_requests():
                 for output in engine.step():
+                    assert isinstance(output, RequestOutput)
                     reply = running.get(output.request_id)
                     if reply is None:
                         continue

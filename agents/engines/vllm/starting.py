@@ -1,5 +1,6 @@
 """Starting and ending vLLM without a trace in the process that it runs in."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import contextlib
@@ -54,7 +55,7 @@ def start(
     check_room(place, int(1.05 * size_in_bytes(loaded.model)), purpose, remedy)
     with tempfile.TemporaryDirectory(prefix="lmmr1-vllm-", dir=place) as folder:
         _write(loaded, Path(folder))
-        options = _options(loaded, config, max_model_len, slots, in_process, backend) | {"model": folder}
+        options = _options(loaded, config, folder, max_model_len, slots, backend)
         llms: list[LLM] = []
         try:
             for number in range(config.data_parallel):
@@ -140,13 +141,14 @@ def undisturbed() -> Iterator[None]:
 
 
 def _options(
-    loaded: LoadedModel, config: EngineConfig, max_model_len: int, slots: int, in_process: bool, backend: str | None
+    loaded: LoadedModel, config: EngineConfig, folder: str, max_model_len: int, slots: int, backend: str | None
 ) -> dict[str, Any]:
-    """What vLLM is told, beside the model's folder."""
+    """What vLLM is told."""
     cpu = not torch.cuda.is_available()
     memory = config.kv_cache_gib if config.kv_cache_gib is not None or not cpu else 1.0
     executor = "uni" if config.tensor_parallel == 1 else "mp"
     options: dict[str, Any] = {
+        "model": folder,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "max_model_len": max_model_len,
         "max_num_seqs": slots,

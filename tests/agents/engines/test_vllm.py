@@ -68,7 +68,7 @@ def test_log_probabilities_are_the_learners(
 
 def test_banned_ids_would_have_been_sampled(engine: VLLMEngine, loaded: LoadedModel) -> None:
     # Else the test above could not fail: make one of them by far the likeliest.
-    weight = loaded.model.get_output_embeddings().weight
+    weight = loaded.model.get_parameter("lm_head.weight")
     kept = weight.detach().clone()
     request = text_requests(loaded, 1)
     banned, likeliest = loaded.banned_ids[0], engine.generate(request, Sampling(1, greedy=True))[0].ids[0]
@@ -112,7 +112,7 @@ def test_a_sample_depends_on_its_key_alone(engine: VLLMEngine, loaded: LoadedMod
 def test_stop_strings_end_a_reply_with_the_token_that_completes_them(engine: VLLMEngine, loaded: LoadedModel) -> None:
     requests = text_requests(loaded, 12) + picture_requests(loaded)
     free = engine.generate(requests, Sampling(24))
-    stop = tuple(sorted({loaded.tokenizer.decode(one.ids[len(one.ids) // 2 :][:2]) for one in free[:6]} - {""}))
+    stop = tuple(sorted({str(loaded.tokenizer.decode(one.ids[len(one.ids) // 2 :][:2])) for one in free[:6]} - {""}))
     table = StopStrings(loaded.tokenizer, loaded.network.vocabulary_size).table(stop)
     stopped = engine.generate(requests, Sampling(24, stop=stop))
     for whole, cut in zip(free, stopped, strict=True):
@@ -127,7 +127,7 @@ def test_stop_strings_end_a_reply_with_the_token_that_completes_them(engine: VLL
 
 
 def test_new_weights_are_taken_when_told_and_not_before(engine: VLLMEngine, loaded: LoadedModel) -> None:
-    # The model's head is its embedding, of which vLLM on a CPU keeps a packed copy that a reload alone leaves as it was.
+    # The head is the embedding, of which vLLM on a CPU keeps a packed copy that a reload alone leaves as it was.
     assert loaded.model.config.tie_word_embeddings
     requests = text_requests(loaded, 6) + picture_requests(loaded)
     engine.update_weights(6)
@@ -144,7 +144,7 @@ def test_new_weights_are_taken_when_told_and_not_before(engine: VLLMEngine, load
 
 def test_fifty_updates_leave_nothing_behind(engine: VLLMEngine, loaded: LoadedModel) -> None:
     requests = text_requests(loaded, 4) + picture_requests(loaded)
-    process, sizes = psutil.Process(), []
+    process, sizes, completions = psutil.Process(), [], []
     for update in range(60):
         perturb(loaded, update, 0.01)
         engine.update_weights(update)

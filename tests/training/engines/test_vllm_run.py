@@ -1,4 +1,4 @@
-"""Runs whose replies vLLM samples: the same losses as with the embedded engine for the same episodes, and no process left."""
+"""Runs whose replies vLLM samples, and what every engine's figures say of them."""
 
 from __future__ import annotations
 
