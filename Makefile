@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .PHONY: help demo football test test-all lint types docs bench bench-peers bench-sokoban-peers clean
 
-BENCHMARKS := rollout long_horizon harness sokoban football
+BENCHMARKS := rollout long_horizon harness sokoban football asynchronous
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"

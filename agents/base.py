@@ -12,7 +12,7 @@ from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.local import LocalEnv
 from lmmr1.envs.isolation.outcomes import Fault
-from lmmr1.envs.isolation.pool import Place
+from lmmr1.envs.isolation.places import Place
 from lmmr1.envs.messages import Message
 
 from .episode import Turn

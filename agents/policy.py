@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from lmmr1.envs.messages import message_images
 
 from .base import AgentReply, Conversation
 from .context import Context
-from .engines.base import Engine, Request, Sampling
+from .engines.base import Completion, Engine, Request, Sampling
 from .engines.embedded import PREFIX_BYTES, EmbeddedEngine
 from .engines.generic import GenericEngine
 from .engines.sampler import Sampler
@@ -23,6 +23,24 @@ from .networks.base import PixelInput
 from .networks.generic import GenericNetwork
 from .networks.qwen import QwenNetwork
 from .template import Template
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a policy asks an engine.
+
+    Attributes:
+        conversations: all of them.
+        fitting: the places of those that fit the context, in the order of their requests.
+        added: for each conversation the ids that this turn adds.
+        requests, sampling: for the engine.
+    """
+
+    conversations: Sequence[Conversation]
+    fitting: list[int]
+    added: list[np.ndarray]
+    requests: list[Request]
+    sampling: Sampling
 
 
 class PolicyAgent:
@@ -76,24 +94,38 @@ class PolicyAgent:
             self.loaded, sampling, context, *limits, name or self.name, self.prefix_bytes, self.shared_engine
         )
 
+    def over(self, loaded: LoadedModel, engine: Engine) -> PolicyAgent:
+        """The same way of speaking, over another model of the same family and its engine."""
+        limits = (self.max_context_tokens, self.slots)
+        return PolicyAgent(loaded, self.sampling, self.context, *limits, self.name, self.prefix_bytes, engine)
+
     def save_pretrained(self, folder: Path) -> None:
         """Write a model folder that `from_pretrained` and `transformers` read."""
         self.loaded.save(folder)
 
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
         """Sample one reply for each conversation."""
+        asked = self.ask(conversations, greedy)
+        return self.read(asked, self.engine.generate(asked.requests, asked.sampling))
+
+    def ask(self, conversations: Sequence[Conversation], greedy: bool) -> Asked:
+        """What any engine over the same model must be asked to reply to each conversation."""
         prompts = [self.prompt(conversation) for conversation in conversations]
         limit = self.max_context_tokens - self.sampling.max_new_tokens
         fitting = [index for index, (ids, _, _) in enumerate(prompts) if len(ids) <= limit]
         requests = [self._request(conversations[i], prompts[i][0], prompts[i][2]) for i in fitting]
-        completions = self.engine.generate(requests, replace(self.sampling, greedy=greedy))
-        replies = [AgentReply("", overflow=True)] * len(conversations)
-        for index, completion in zip(fitting, completions, strict=True):
-            conversations[index].prefix = completion.prefix
+        added = [ids for _, ids, _ in prompts]
+        return Asked(conversations, fitting, added, requests, replace(self.sampling, greedy=greedy))
+
+    def read(self, asked: Asked, completions: Sequence[Completion]) -> list[AgentReply]:
+        """The replies that the completions of `asked.requests` are, one for each of its conversations."""
+        replies = [AgentReply("", overflow=True)] * len(asked.conversations)
+        for index, completion in zip(asked.fitting, completions, strict=True):
+            asked.conversations[index].prefix = completion.prefix
             text = self.template.decode(completion.ids)
             replies[index] = AgentReply(
                 text,
-                prompts[index][1],
+                asked.added[index],
                 completion.ids,
                 completion.logprobs,
                 cut_off=not completion.ended,

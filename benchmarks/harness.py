@@ -42,6 +42,7 @@ from lmmr1.envs.messages import Message, message_images
 from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.training.collection.collect import Collected
 from lmmr1.training.config import KLConfig, OptimizerConfig, PPOConfig, RolloutConfig, RunConfig, StageConfig
+from lmmr1.training.ppo import PPOTrainer
 from lmmr1.training.stages import PPOStage
 
 SEED, GROUPS, GROUP_SIZE, KL, LEARNING_RATE = 0, 32, 8, 1e-3, 6e-5
@@ -139,11 +140,12 @@ class OurSide:
             kl=KLConfig(coefficient=KL, placement="loss", estimator="k3"),
         )
         recipe = RunConfig(name="harness", help="the benchmark", seed=SEED, stages={"learn": stage})
-        self.stage = PPOStage(PolicyAgent(self.loaded, Sampling(1)), recipe, "learn", 0)
+        self.stage = PPOStage(PolicyAgent(self.loaded, Sampling(1)), recipe, "learn")
         self.episodes: list[Episode] = []
         self.seconds: Seconds = {}
         collector, trainer = self.stage.collector, self.stage.trainer
         collector.collect = self._timed("rollout", collector.collect, self._keep)
+        assert isinstance(trainer, PPOTrainer)
         trainer._reference = self._timed("reference", trainer._reference)
 
     def _keep(self, collected: Collected) -> None:

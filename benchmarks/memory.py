@@ -123,7 +123,7 @@ def micro_batch(case: Case) -> PackedRows:
     row = np.repeat(np.arange(case.rows), case.replies)
     arrays = (row, predictors, ids[row, predictors + 1], np.arange(count), np.arange(count), np.arange(count))
     rows, splits = Rows.pack(list(ids), [[] for _ in ids], 0), [case.length - case.replies] * case.rows
-    return PackedRows(rows, splits, *map(torch.from_numpy, arrays))
+    return PackedRows(rows, splits, *map(torch.from_numpy, arrays), own=count)
 
 
 def update(network: QwenNetwork, case: Case, packed: PackedRows) -> None:

@@ -13,7 +13,8 @@ from lmmr1.agents.context import Context
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.rollout import EVALUATION_STREAM, rollout
 from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv, Place
+from lmmr1.envs.isolation.places import IsolatedEnv, Place
+from lmmr1.envs.isolation.pool import EnvironmentPool
 from lmmr1.envs.registry import EnvironmentConfig
 
 from .scores import bootstrap_interval, wilson_interval

@@ -69,7 +69,7 @@ def learn(estimator: Estimator, task: str, seed: int, iterations: int) -> tuple[
         kl=KLConfig(coefficient=1e-3),
     )
     recipe = RunConfig(name="estimators", help="every estimator", seed=seed, stages={task: stage})
-    runner = PPOStage(PolicyAgent(load_model("tiny"), Sampling(24)), recipe, task, 0)
+    runner = PPOStage(PolicyAgent(load_model("tiny"), Sampling(24)), recipe, task)
     rates = [runner.iterate(iteration)["accuracy"] for iteration in range(iterations)]
     runner.close()
     return rates[0], statistics.fmean(rates[-5:])

@@ -47,8 +47,8 @@ HOMES = {
     "pyarrow": (),
     "reasoning_gym": ("envs/reasoning/reasoning_gym.py",),
     "vllm": ("agents/engines/vllm/",),
-    "deepspeed": ("training/backends/deepspeed.py",),
-    "ray": ("training/distributed.py",),
+    "deepspeed": ("training/backends/zero.py",),
+    "ray": ("training/launchers/cluster/",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
 DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "gfootball_engine", "vllm", "deepspeed", "ray"}

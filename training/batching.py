@@ -80,6 +80,11 @@ class TokenBatch:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def places(self, rows: Sequence[int]) -> np.ndarray:
+        """int64 (n,), where all copies of the tokens of some rows stand in the flat tensors."""
+        offsets = [np.add.outer(self.copies[row], np.arange(len(self.sequences[row].predictors))) for row in rows]
+        return np.concatenate([part.ravel() for part in offsets])
+
 
 def make_batch(episodes: Sequence[Episode], policy: PolicyAgent, answers: bool = True) -> TokenBatch:
     """Lay out `episodes` (none failed, each with one reply token at least) for training.
@@ -239,6 +244,7 @@ class PackedRows:
         slots: int64 (m,), where they stand when every row is counted once.
         places: int64 (n,), where all their copies stand in the flat tensors.
         source: int64 (n,), which of the m tokens each copy is.
+        own: how many of the m tokens count; those after them are run for the other ranks' sake alone.
     """
 
     rows: Rows
@@ -249,24 +255,28 @@ class PackedRows:
     slots: Tensor
     places: Tensor
     source: Tensor
+    own: int
 
 
-def pack_rows(batch: TokenBatch, rows: Sequence[int], pad_id: int) -> PackedRows:
-    """The network's input for `rows` (indices of `batch.sequences`)."""
+def pack_rows(batch: TokenBatch, rows: Sequence[int], pad_id: int, fillers: Sequence[int] = ()) -> PackedRows:
+    """The network's input for `rows` (indices of `batch.sequences`); `fillers` are run too, and count for nothing."""
+    counted, rows = len(rows), [*rows, *fillers]
     sequences = [batch.sequences[row] for row in rows]
     lengths = [len(sequence.predictors) for sequence in sequences]
     firsts = np.cumsum([0, *lengths[:-1]])
     spreads = [
         (np.add.outer(batch.copies[row], np.arange(length)), first + np.arange(length))
-        for row, length, first in zip(rows, lengths, firsts, strict=True)
+        for row, length, first in zip(rows[:counted], lengths[:counted], firsts[:counted], strict=True)
     ]
+    nothing = np.zeros(0, np.int64)
     arrays = (
         np.repeat(np.arange(len(rows)), lengths),
         np.concatenate([sequence.predictors for sequence in sequences]),
         np.concatenate([sequence.ids[sequence.predictors + 1] for sequence in sequences]).astype(np.int64),
         np.concatenate([batch.slots[row] + np.arange(length) for row, length in zip(rows, lengths, strict=True)]),
-        np.concatenate([places.ravel() for places, _ in spreads]),
-        np.concatenate([np.tile(source, len(places)) for places, source in spreads]),
+        np.concatenate([nothing, *(places.ravel() for places, _ in spreads)]),
+        np.concatenate([nothing, *(np.tile(source, len(places)) for places, source in spreads)]),
     )
     packed = Rows.pack([sequence.ids for sequence in sequences], [sequence.images for sequence in sequences], pad_id)
-    return PackedRows(packed, [sequence.split for sequence in sequences], *map(torch.from_numpy, arrays))
+    tensors = map(torch.from_numpy, arrays)
+    return PackedRows(packed, [sequence.split for sequence in sequences], *tensors, own=sum(lengths[:counted]))

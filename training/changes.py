@@ -10,7 +10,7 @@ from .config import RunConfig
 from .recipe import differences
 
 # Settings of the model that say how it is computed, not what it is.
-COMPUTATION = ("model.gradient_checkpointing", "model.packing")
+COMPUTATION = ("model.gradient_checkpointing", "model.packing", "model.device")
 
 
 def check_changes(

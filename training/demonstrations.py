@@ -12,11 +12,12 @@ from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.players.expert import ExpertPlayer
+from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import DEMONSTRATION_STREAM, REJECTION_STREAM, Seat, derive_seed, play
+from lmmr1.agents.rollout import DEMONSTRATION_STREAM, REJECTION_STREAM, derive_seed, play
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv
+from lmmr1.envs.isolation.places import IsolatedEnv, Pool
 
 from .collection.collect import summarise
 from .collection.playing import GroupPlayer, make_pool
@@ -38,16 +39,20 @@ class Demonstrations:
         config: an sft stage.
         seed: of the run.
         stage: the stage's number.
+        pool: where the environments live, closed with this; None: where `config.collection.workers` says.
 
     Attributes:
         figures: of the last step, where episodes were played from which to choose, or where environments broke.
         log: every fault.
     """
 
-    def __init__(self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int) -> None:
+    def __init__(
+        self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int, pool: Pool | None = None
+    ) -> None:
         self.log = RolloutLog()
         self.figures: dict[str, float] = {}
-        self.pool = make_pool(config.collection, [one.environment for one in config.demonstrations])
+        environments = [one.environment for one in config.demonstrations]
+        self.pool = make_pool(config.collection, environments) if pool is None else pool
         retries = config.collection.retries
         self.sources: list[_Expert | OwnEpisodes] = []
         for kind, demonstration in enumerate(config.demonstrations):
@@ -141,7 +146,7 @@ class _Expert:
         entropy: tuple[int, ...],
         kind: int,
         retries: int,
-        pool: EnvironmentPool | None,
+        pool: Pool | None,
         log: RolloutLog,
     ) -> None:
         self.config, self.entropy, self.kind, self.retries = config, entropy, kind, retries

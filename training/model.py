@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
@@ -34,6 +35,8 @@ LEAST_SAVED = 0.1
 class TokenOutputs:
     """What a forward pass says about m different reply tokens that occur n times in all.
 
+    What stands beside the tokens of a batch (n) is on the CPU, as the batch is; the rest is where the network is.
+
     Attributes:
         source: int64 (n,), which of the m tokens each copy is.
         logprobs: float32 (n,), of the sampled ids at the sampling temperature.
@@ -58,19 +61,19 @@ class TokenOutputs:
     def entropies(self) -> Tensor:
         """float32 (n,) entropies of the distributions, in nats."""
         if self.whole is not None:
-            return _entropies(self.whole)[self.source]
+            return _entropies(self.whole)[self.source].cpu()
         assert self.spread is not None
-        return self.spread[self.source]
+        return self.spread[self.source].cpu()
 
     def full_kl(self, reference: Tensor) -> Tensor:
         """float32 (n,) divergences of the distributions from `reference` (m, vocabulary)."""
         if self.whole is not None:
-            return full_kl(self.whole, reference)[self.source]
+            return full_kl(self.whole, reference.to(self.whole.device))[self.source].cpu()
 
         def divergence(hidden: Tensor, reference: Tensor) -> Tensor:
             return full_kl(self.head(hidden), reference.to(hidden.device))
 
-        return in_chunks(divergence, chunk_length(reference.shape[-1]), self.hidden, reference)[self.source]
+        return in_chunks(divergence, chunk_length(reference.shape[-1]), self.hidden, reference)[self.source].cpu()
 
 
 def run_tokens(
@@ -97,10 +100,10 @@ def run_tokens(
 
     if len(tokens) * network.vocabulary_size > LOGIT_LIMIT:
         both = in_chunks(figures, chunk_length(network.vocabulary_size), hidden, tokens)
-        return TokenOutputs(source, both[:, 0][source], hidden, head, None, both[:, 1])
+        return TokenOutputs(source, both[:, 0][source].cpu(), hidden, head, None, both[:, 1])
     distributions = head(hidden)
     logprobs = distributions.gather(-1, tokens[:, None])[:, 0]
-    return TokenOutputs(source, logprobs[source], hidden, head, distributions)
+    return TokenOutputs(source, logprobs[source].cpu(), hidden, head, distributions)
 
 
 def _entropies(distributions: Tensor) -> Tensor:
@@ -139,6 +142,14 @@ def in_chunks(function: Callable[..., Tensor], length: int, *tensors: Tensor) ->
     return torch.cat([checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
 
 
+class ValueHead(nn.Linear):
+    """A linear layer that multiplies in float32, whatever its weights and its input are."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """float32 (..., out)."""
+        return F.linear(input.float(), self.weight.float(), self.bias.float())
+
+
 class Critic(nn.Module):
     """A value for each reply token, read from the state that predicts it.
 
@@ -151,9 +162,10 @@ class Critic(nn.Module):
         super().__init__()
         self.network = copy_network(network) if own else None
         self.trunk = self.network.model if self.network is not None else None
-        self.head = nn.Linear(network.hidden_size, 1)
+        self.head = ValueHead(network.hidden_size, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.head.to(network.model.device)
 
     def forward(self, packed: PackedRows, policy_hidden: Tensor | None = None) -> Tensor:
         """float32 (n,) values at `packed.places`; a shared trunk reads `policy_hidden` (m, hidden)."""
@@ -162,7 +174,7 @@ class Critic(nn.Module):
             hidden = policy_hidden
         else:
             hidden = predicting_states(self.network, packed)
-        return self.head(hidden.float())[:, 0][packed.source.to(hidden.device)]
+        return self.head(hidden)[:, 0][packed.source.to(hidden.device)].cpu()
 
 
 def reference_network(network: Network) -> Network:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,10 @@ from lmmr1.agents.episode import Episode
 from lmmr1.agents.networks.base import Network
 from lmmr1.agents.policy import PolicyAgent
 
-from .batching import PackedRows, TokenBatch, cut_minibatches, make_batch, microbatches, pack_rows
+from .backends.base import Backend, Holder, Learner, OptimizerShape
+from .backends.shares import share_rows
+from .backends.single import SingleBackend
+from .batching import PackedRows, TokenBatch, cut_minibatches, make_batch, pack_rows
 from .config import StageConfig
 from .config.ppo import CRITIC_ESTIMATORS
 from .model import Critic, TokenOutputs, reference_network, run_tokens
@@ -26,9 +31,18 @@ from .objectives.minibatch import MinibatchLoss, sequence_numbers
 from .objectives.overlong import is_cut_off, length_penalty
 from .objectives.schedule import learning_rate
 from .objectives.turns import Turns
-from .optimizer import make_optimizer
 
 Metrics = dict[str, float]
+Tensors = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The policy that divergence is measured from; `own` tells whether it has weights of its own."""
+
+    network: Network
+    holder: Holder
+    own: bool
 
 
 class PPOTrainer:
@@ -38,28 +52,38 @@ class PPOTrainer:
         policy: what learns; its parameters' `requires_grad` say which.
         config: the stage.
         entropy: of the minibatches' order.
+        backend: where the weights are and who else learns; this process alone by default.
     """
 
-    def __init__(self, policy: PolicyAgent, config: StageConfig, entropy: tuple[int, ...]) -> None:
+    def __init__(
+        self, policy: PolicyAgent, config: StageConfig, entropy: tuple[int, ...], backend: Backend | None = None
+    ) -> None:
         self.policy, self.config, self.entropy = policy, config, entropy
         self.network = policy.loaded.network
-        self.parameters = [p for p in policy.loaded.model.parameters() if p.requires_grad]
-        shape = config.optimizer
-        self.optimizer = make_optimizer(self.parameters, shape.learning_rate, shape.betas, shape.weight_decay)
-        self.reference: Network | None = reference_network(self.network) if config.kl.coefficient > 0 else None
+        backend = SingleBackend() if backend is None else backend
+        self.ranks = backend.ranks
+        shape, critic = config.optimizer, config.critic
+        settings = (shape.betas, shape.weight_decay, shape.max_grad_norm)
+        # Copies of the policy are made before a backend takes it apart.
+        reference = reference_network(self.network) if config.kl.coefficient > 0 else None
         self.critic: Critic | None = None
-        self.critic_optimizer: torch.optim.Optimizer | None = None
+        self.critic_learner: Learner | None = None
         if config.ppo.estimator in CRITIC_ESTIMATORS:
-            self.critic = Critic(self.network, own=config.critic.trunk == "own")
-            self.critic_optimizer = make_optimizer(
-                self.critic.parameters(), config.critic.learning_rate, shape.betas, shape.weight_decay
-            )
+            self.critic = Critic(self.network, own=critic.trunk == "own")
+            # A head alone is too small to be split.
+            holding = backend if self.critic.network is not None else SingleBackend(self.ranks)
+            self.critic_learner = holding.learner(self.critic, OptimizerShape(critic.learning_rate, *settings))
+        own = reference is not None and reference.model is not self.network.model
+        separate = backend.holder(reference) if reference is not None and own else None
+        self.learner = backend.learner(self.network.model, OptimizerShape(shape.learning_rate, *settings))
+        self.reference = None if reference is None else Reference(reference, separate or self.learner, own)
         self.steps = 0
         self.kl_coefficient = config.kl.coefficient
 
     def learn(self, episodes: Sequence[Episode], iteration: int) -> Metrics:
         """Improve the policy on `episodes` (none failed); returns the iteration's metrics, averaged over tokens."""
         ppo = self.config.ppo
+        self._agree(episodes, iteration)
         asked = ppo.policy_tokens == "answer" or self.config.kl.tokens == "thought"
         batch = self.corrected(make_batch(episodes, self.policy, answers=asked))
         old, weights = self._old_logprobs(batch)
@@ -68,7 +92,7 @@ class PPOTrainer:
         values = self._values(batch)
         bootstrap = torch.zeros(len(episodes))
         if self.critic is not None:
-            bootstrap = bootstrap_values(episodes, self.policy, self.critic)
+            bootstrap = self._trunk().call(bootstrap_values, episodes, self.policy, self.critic)
         states = state_groups(episodes, self.policy) if ppo.estimator == "gigpo" else None
         credit = assign_credit(batch, rewards, values, bootstrap, states, ppo)
         learned, penalised = self._learned(batch, episodes), self._penalised(batch)
@@ -130,7 +154,8 @@ class PPOTrainer:
             return batch.old_logprobs, None
         logprobs = torch.zeros(len(batch))
         for packed in self._packs(batch, range(len(batch.sequences))):
-            logprobs[packed.places] = self._run(self.network, packed).logprobs
+            logprobs[packed.places] = self._run(packed).logprobs
+        logprobs = self.ranks.add_up(logprobs)
         log_ratio = logprobs - batch.old_logprobs
         return logprobs, importance_weights(log_ratio, correction.kind, correction.cap, correction.floor)
 
@@ -166,11 +191,29 @@ class PPOTrainer:
         return engine.features if isinstance(engine, EmbeddedEngine) and engine.keep_features else None
 
     def _packs(self, batch: TokenBatch, rows: Sequence[int]) -> Iterator[PackedRows]:
-        for part in microbatches(batch, rows, self.config.optimizer.microbatch_tokens):
-            yield pack_rows(batch, part, self.policy.loaded.pad_id)
+        for share in share_rows(batch, rows, self.config.optimizer.microbatch_tokens, self.ranks):
+            yield pack_rows(batch, share.rows, self.policy.loaded.pad_id, share.fillers)
 
-    def _run(self, network: Network, packed: PackedRows) -> TokenOutputs:
-        return run_tokens(network, self.policy.sampler, packed, self.config.rollout.temperature, self._features())
+    def _run(self, packed: PackedRows, reference: Reference | None = None) -> TokenOutputs:
+        holder = self.learner if reference is None else reference.holder
+        network = self.network if reference is None else reference.network
+        temperature = self.config.rollout.temperature
+        return holder.call(run_tokens, network, self.policy.sampler, packed, temperature, self._features())
+
+    def _trunk(self) -> Holder:
+        """What the critic reads its states from."""
+        assert self.critic is not None and self.critic_learner is not None
+        return self.learner if self.critic.network is None else self.critic_learner
+
+    def _agree(self, episodes: Sequence[Episode], iteration: int) -> None:
+        """Ranks that learn from different episodes would wait for each other for ever, or learn nonsense."""
+        if self.ranks.size > 1:
+            digest = hashlib.sha256(str(iteration).encode())
+            for episode in episodes:
+                for turn in episode.turns:
+                    digest.update(turn.prompt_ids.tobytes() + turn.reply_ids.tobytes() + turn.logprobs.tobytes())
+                digest.update(str(episode.total_reward).encode())
+            self.ranks.agree(f"episodes of iteration {iteration + 1}", digest.digest())
 
     @torch.no_grad()
     def _reference(self, batch: TokenBatch) -> tuple[Tensor, Tensor | None]:
@@ -182,11 +225,11 @@ class PPOTrainer:
         if self.config.kl.estimator == "full":
             everything = torch.zeros(int(batch.slots[-1]), self.network.vocabulary_size)
         for packed in self._packs(batch, range(len(batch.sequences))):
-            outputs = self._run(self.reference, packed)
+            outputs = self._run(packed, self.reference)
             logprobs[packed.places] = outputs.logprobs
             if everything is not None:
-                everything[packed.slots] = outputs.distributions
-        return logprobs, everything
+                everything[packed.slots[: packed.own]] = outputs.distributions[: packed.own].cpu()
+        return self.ranks.add_up(logprobs), None if everything is None else self.ranks.add_up(everything)
 
     def _penalised_rewards(self, batch: TokenBatch, old: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Rewards, less the divergence where the recipe puts it there; and that divergence."""
@@ -204,9 +247,13 @@ class PPOTrainer:
         if self.critic is None:
             return values
         for packed in self._packs(batch, range(len(batch.sequences))):
-            hidden = self._run(self.network, packed).hidden if self.critic.network is None else None
-            values[packed.places] = self.critic(packed, hidden)
-        return values
+            hidden = self._run(packed).hidden if self.critic.network is None else None
+            values[packed.places] = self._value(packed, hidden)
+        return self.ranks.add_up(values)
+
+    def _value(self, packed: PackedRows, hidden: Tensor | None) -> Tensor:
+        assert self.critic is not None and self.critic_learner is not None
+        return self.critic_learner.call(self.critic, packed, hidden)
 
     def _minibatches(self, batch: TokenBatch, iteration: int, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng(np.random.SeedSequence((*self.entropy, iteration, epoch)))
@@ -220,49 +267,82 @@ class PPOTrainer:
         log-probabilities are from the engine's.
         """
         packs = list(self._packs(batch, rows))
-        places = torch.cat([packed.places for packed in packs])
+        places = torch.from_numpy(batch.places(rows))
         minibatch = MinibatchLoss(self.config, data, places, self.kl_coefficient)
         penalise = self.reference is not None and self.config.kl.placement == "loss"
-        self._set_learning_rates()
         sums: dict[str, float] = {}
-        gaps: list[Tensor] = []
-        for packed in packs:
-            outputs = self._run(self.network, packed)
-            values = self.critic(packed, outputs.hidden) if self.critic is not None else None
-            loss, figures = minibatch.part(packed, outputs, values, penalise)
-            loss.backward()
-            if sampled_from:
-                gaps.append(outputs.logprobs.detach().cpu() - batch.old_logprobs[packed.places])
+        said = torch.zeros(len(batch))
+        for index, packed in enumerate(packs, 1):
+            outputs = self._run(packed)
+            values = None if self.critic is None else self._value(packed, outputs.hidden)
+            loss, error, figures = minibatch.part(packed, outputs, values, penalise)
+            if packed.own < len(packed.tokens):
+                # What is run for the others' sake moves nothing, but the others wait for its gradients.
+                loss = loss + 0 * outputs.hidden.sum()
+            self._backward(loss, error, last=index == len(packs))
+            said[packed.places] = outputs.logprobs.detach()
             for name, value in figures.items():
                 sums[name] = sums.get(name, 0.0) + value
+        sums = self._added_up(sums)
         if sampled_from:
-            sums |= mismatch(torch.cat(gaps))
-        sums["grad_norm"] = self._apply_gradients()
-        sums["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+            sums |= mismatch((self.ranks.add_up(said) - batch.old_logprobs)[places])
+        rate = self._rate(self.config.optimizer.learning_rate)
+        sums["grad_norm"] = self.learner.step(rate)
+        sums["learning_rate"] = rate
+        if self.critic_learner is not None:
+            self.critic_learner.step(self._rate(self.config.critic.learning_rate))
+        self.steps += 1
         return sums
 
-    def _set_learning_rates(self) -> None:
-        ppo, shape = self.config.ppo, self.config.optimizer
-        total = self.config.iterations * ppo.epochs * ppo.minibatches
-        peaks: list[tuple[torch.optim.Optimizer, float]] = [(self.optimizer, shape.learning_rate)]
-        if self.critic_optimizer is not None:
-            peaks.append((self.critic_optimizer, self.config.critic.learning_rate))
-        for optimizer, peak in peaks:
-            rate = learning_rate(peak, self.steps, total, shape.warmup, shape.schedule, shape.final_fraction)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+    def _backward(self, loss: Tensor, error: Tensor | None, last: bool) -> None:
+        if error is None:
+            self.learner.backward(loss, last)
+        elif self.critic is not None and self.critic_learner is not None and self.critic.network is not None:
+            self.learner.backward(loss, last)
+            self.critic_learner.backward(error, last)
+        else:
+            self.learner.backward(loss + error, last)
 
-    def _apply_gradients(self) -> float:
-        limit = self.config.optimizer.max_grad_norm
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        if self.critic is not None and self.critic_optimizer is not None:
-            torch.nn.utils.clip_grad_norm_(self.critic.parameters(), limit)
-            self.critic_optimizer.step()
-            self.critic_optimizer.zero_grad()
-        self.steps += 1
-        return float(norm)
+    def _added_up(self, sums: Metrics) -> Metrics:
+        """The figures of all ranks together."""
+        if self.ranks.size == 1:
+            return sums
+        totals = self.ranks.add_up(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
+        return dict(zip(sums, totals, strict=True))
+
+    def _rate(self, peak: float) -> float:
+        shape = self.config.optimizer
+        total = self.config.iterations * self.config.ppo.epochs * self.config.ppo.minibatches
+        return learning_rate(peak, self.steps, total, shape.warmup, shape.schedule, shape.final_fraction)
+
+    # ---------------------------------------------------------------------------------------------------- checkpoints
+
+    def tensors(self) -> Tensors:
+        """The optimizer's moments, the reference and the critic, whole."""
+        kept: Tensors = {"optimizer": self.learner.moments()}
+        if self.reference is not None and self.reference.own:
+            kept["reference"] = self.reference.holder.weights()
+        if self.critic_learner is not None:
+            kept["critic"] = self.critic_learner.weights()
+            kept["critic_optimizer"] = self.critic_learner.moments()
+        return kept
+
+    def state(self) -> dict[str, Any]:
+        """The count of optimizer steps and the weight of the penalty for divergence."""
+        return {"steps": self.steps, "kl_coefficient": self.kl_coefficient}
+
+    def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+        """Go on from what `tensors` and `state` gave."""
+        self.steps, self.kl_coefficient = int(state["steps"]), float(state["kl_coefficient"])
+        if self.reference is not None and self.reference.own:
+            self.reference.holder.load_weights(tensors["reference"])
+        if self.critic_learner is not None:
+            self.critic_learner.load_weights(tensors["critic"])
+            self.critic_learner.load_moments(tensors["critic_optimizer"])
+        self.learner.load_moments(tensors["optimizer"])
+
+    def close(self) -> None:
+        """Nothing is held that does not go with the trainer itself."""
 
 
 def mismatch(gaps: Tensor) -> Metrics:

@@ -29,7 +29,7 @@ _ADAPTER = pydantic.TypeAdapter(list[RunConfig], config=pydantic.ConfigDict(extr
 _NAMED = (("stages",), ("evaluation", "tasks"))
 
 # The short forms that everybody types: --model M for --model.path M.
-_SHORT = {"model": "path", "engine": "kind"}
+_SHORT = {"model": "path", "engine": "kind", "backend": "kind", "launcher": "kind"}
 
 
 class _Loader(yaml.SafeLoader):

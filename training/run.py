@@ -12,7 +12,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,20 @@ import torch
 import transformers
 
 from lmmr1.agents.engines.base import Sampling
-from lmmr1.agents.engines.opening import check_engine, open_engine
 from lmmr1.agents.episode import save_episodes
-from lmmr1.agents.models import load_model, with_adapter
-from lmmr1.agents.networks.lora import Adapter, adapter_tensors, read_adapter
+from lmmr1.agents.models import load_model
+from lmmr1.agents.networks.lora import read_adapter
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.envs.errors import UserError
 
 from .changes import check_changes
 from .config import EvaluationConfig, RunConfig
 from .config.checkpoints import EVALUATION
+from .determinism import use_determinism
 from .guards import Guards
-from .model import with_settings
+from .launchers.base import Launcher
+from .launchers.opening import open_launcher
+from .policies import kept_parameters, load_parameters, load_policy
 from .recipe import dump_recipe, parse_recipe
 from .records.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from .records.metrics import MetricsWriter, read_metrics
@@ -74,20 +76,19 @@ def train(
             on and stand in the summary.
 
     Returns:
-        What `summary.json` holds. The same seed gives the same summary, whether or not the run was interrupted.
+        What `summary.json` holds. The same seed gives the same summary, whether or not the run was interrupted, except
+        with `collection.asynchronous`, where the order in which episodes end has a say.
 
     Raises:
         UserError: the recipe does not fit the folder, the model or the environments.
     """
-    torch.set_num_threads(recipe.threads)
-    torch.use_deterministic_algorithms(True)
-    # Filling what is about to be written anyway finds mistakes of torch's, and takes 5 % of an iteration.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]  # no stub
+    use_determinism(recipe.threads)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
-    return _Run(recipe, folder, evaluate, resume, allow_changes).go()
+    with contextlib.closing(open_launcher(recipe)) as launcher:
+        return _Run(recipe, folder, evaluate, launcher, resume, allow_changes).go()
 
 
 @contextlib.contextmanager
@@ -102,30 +103,29 @@ def _settled_heap() -> Iterator[None]:
 
 
 class _Run:
-    def __init__(self, recipe: RunConfig, folder: Path, evaluate: Evaluate, resume: bool, allow_changes: bool) -> None:
-        self.recipe, self.folder, self.evaluate = recipe, folder, evaluate
-        check_engine(recipe.engine)
+    def __init__(
+        self,
+        recipe: RunConfig,
+        folder: Path,
+        evaluate: Evaluate,
+        launcher: Launcher,
+        resume: bool,
+        allow_changes: bool,
+    ) -> None:
+        self.recipe, self.folder, self.evaluate, self.launcher = recipe, folder, evaluate, launcher
         self.position = Position()
         self.text = dump_recipe(recipe)
         self.figures: dict[str, Any] = {}
         checkpoint = self._checkpoint_to_resume(allow_changes) if resume else None
         if not resume or self.position.changes:
             _write_atomically(folder / "recipe.yaml", self.text)
-        loaded = load_model(recipe.model.path, recipe.model.dtype, seed=recipe.seed)
-        settings = recipe.model
-        network = with_settings(loaded.network, loaded.model, settings.gradient_checkpointing, settings.packing)
-        loaded = replace(loaded, network=network)
-        if recipe.model.lora is not None:
-            lora = recipe.model.lora
-            loaded = with_adapter(loaded, Adapter(lora.rank, lora.alpha, lora.targets), recipe.seed)
+        loaded = load_policy(recipe.model, recipe.seed)
         check_fit(loaded, recipe)
         self.pending: Checkpoint | None = None
         if checkpoint is not None:
-            _load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
+            load_parameters(loaded.model, checkpoint.tensors["model"], "the checkpoint")
             self.pending = checkpoint
-        slots = max(stage.rollout.slots for stage in recipe.stages.values())
-        # Last, since from here on there may be processes to end.
-        engine = open_engine(loaded, recipe.engine, recipe.max_context_tokens, slots)
+        engine = self.launcher.open_engine(loaded)
         self.policy = PolicyAgent(loaded, Sampling(recipe.evaluation.max_new_tokens), engine=engine)
 
     def _checkpoint_to_resume(self, allow_changes: bool) -> Checkpoint | None:
@@ -144,11 +144,7 @@ class _Run:
         names = list(self.recipe.stages)
         sizes = {name: stage.sft.steps if stage.sft else stage.iterations for name, stage in self.recipe.stages.items()}
         tracking = self.recipe.tracking
-        with (
-            contextlib.closing(self.policy.engine),
-            MetricsWriter(self.folder, self.position.rows, tracking) as metrics,
-            Progress(sizes) as progress,
-        ):
+        with MetricsWriter(self.folder, self.position.rows, tracking) as metrics, Progress(sizes) as progress:
             if not self.position.evaluations:
                 self._evaluate(START, progress)
                 self._save(None)
@@ -172,8 +168,8 @@ class _Run:
                 earlier = read_adapter(place / "adapter")
             else:
                 earlier = dict(load_model(str(place), self.recipe.model.dtype).model.named_parameters())
-            _load_parameters(self.policy.loaded.model, earlier, str(place))
-        runner = make_stage_runner(self.policy, self.recipe, name, position.stage)
+            load_parameters(self.policy.loaded.model, earlier, str(place))
+        runner = make_stage_runner(self.policy, self.recipe, name, self.launcher)
         with contextlib.closing(runner), _settled_heap():
             if self.pending is not None:
                 if position.iteration:
@@ -331,26 +327,6 @@ def flatten_evaluation(tasks: Mapping[str, Any]) -> dict[str, Any]:
 def _is_due(every: int, iteration: int) -> bool:
     """Whether what happens every so many iterations (0: never) happens after this one."""
     return every > 0 and iteration % every == 0
-
-
-def kept_parameters(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What a checkpoint must hold of a model: all parameters, or its adapter's alone, since the others never change."""
-    return adapter_tensors(model) or {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def _load_parameters(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
-    parameters = kept_parameters(model)
-    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted({*shapes, *found}):
-        if shapes.get(name) != found.get(name):
-            raise UserError(
-                f"{where} holds another model than model.path names ({name} is {found.get(name, 'absent')} there and "
-                f"{shapes.get(name, 'absent')} here): was its folder changed since? Start again in a new folder"
-            )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[name])
 
 
 def _weights_digest(model: torch.nn.Module) -> str:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
-
-import torch
 
 from lmmr1.agents.engines.embedded import EmbeddedEngine
 from lmmr1.agents.engines.stopping import token_bytes
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import SHUFFLING_STREAM
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import message_images
 
+from .backends.opening import open_trainer
 from .collection.collect import Collector
+from .collection.stream import AsynchronousCollector
 from .config import RunConfig
 from .demonstrations import Demonstrations, speaker
+from .launchers.base import Launcher
+from .launchers.local import LocalLauncher
 from .model import freeze, vision_frozen
-from .ppo import PPOTrainer
-from .records.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
-from .sft import SFTTrainer
-
-Tensors = dict[str, dict[str, torch.Tensor]]
+from .records.checkpoint import Checkpoint
+from .trainers import Tensors
 
 
 class StageRunner(Protocol):
@@ -105,33 +103,35 @@ def _check_stop(loaded: LoadedModel, key: str) -> None:
         raise UserError(f"{key}: {error}") from error
 
 
-def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> StageRunner:
-    """The runner of the stage `name`, the `index`-th of the recipe; sets which parameters learn."""
+def make_stage_runner(policy: PolicyAgent, recipe: RunConfig, name: str, launcher: Launcher) -> StageRunner:
+    """The runner of the stage `name`; sets which parameters learn."""
     stage = recipe.stages[name]
     freeze(policy.loaded.model, (*recipe.model.freeze, *stage.freeze))
-    return (SFTStage if stage.kind == "sft" else PPOStage)(policy, recipe, name, index)
+    return (SFTStage if stage.kind == "sft" else PPOStage)(policy, recipe, name, launcher)
 
 
 class SFTStage:
     """Supervised fine-tuning; an iteration is one optimizer step."""
 
-    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
-        stage = recipe.stages[name]
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, launcher: Launcher | None = None) -> None:
+        stage, index = recipe.stages[name], list(recipe.stages).index(name)
         assert stage.sft is not None
         self.iterations = stage.sft.steps
         self.played: list[Episode] = []
-        self.demonstrations = Demonstrations(policy, stage, recipe.seed, index)
-        self.trainer = SFTTrainer(policy, stage.sft, self.demonstrations)
-        self.parameters = dict(policy.loaded.model.named_parameters())
+        launcher = LocalLauncher(recipe) if launcher is None else launcher
+        pool = launcher.open_pool(stage.collection, [one.environment for one in stage.demonstrations])
+        self.demonstrations = Demonstrations(policy, stage, recipe.seed, index, pool)
+        self.size = stage.sft.batch_size
+        self.trainer = open_trainer(policy, recipe, name, launcher)
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """One optimizer step."""
-        learned = self.trainer.step(iteration)
+        learned = self.trainer.learn(self.demonstrations.episodes(iteration, self.size), iteration)
         return {**self.demonstrations.figures, **learned}
 
     def tensors(self) -> Tensors:
         """The optimizer's moments, and the policy's own episodes that it learns from."""
-        kept = {"optimizer": optimizer_tensors(self.trainer.optimizer, self.parameters)}
+        kept = self.trainer.tensors()
         own = self.demonstrations.tensors()
         return {**kept, "demonstrations": own} if own else kept
 
@@ -141,7 +141,7 @@ class SFTStage:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Read all of it back."""
-        load_optimizer_tensors(self.trainer.optimizer, self.parameters, checkpoint.tensors["optimizer"])
+        self.trainer.restore(_trainers(checkpoint), {})
         own = checkpoint.tensors["demonstrations"] if self.demonstrations.own else {}
         self.demonstrations.restore(checkpoint.state["runner"]["demonstrations"], own)
 
@@ -157,24 +157,30 @@ class SFTStage:
         """Nothing is kept from one step to the next."""
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments, end the trainer's processes."""
         self.demonstrations.close()
+        self.trainer.close()
 
 
 class PPOStage:
     """Reinforcement learning; an iteration collects episodes and learns from them."""
 
-    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, index: int) -> None:
-        stage = recipe.stages[name]
+    def __init__(self, policy: PolicyAgent, recipe: RunConfig, name: str, launcher: Launcher | None = None) -> None:
+        stage, index = recipe.stages[name], list(recipe.stages).index(name)
         rollout = stage.rollout
         self.iterations = stage.iterations
         self.played: list[Episode] = []
         self.policy = speaker(policy, rollout, rollout.context_word)
         if isinstance(self.policy.engine, EmbeddedEngine):
             self.policy.engine.keep_features = vision_frozen(policy.loaded.model)
-        self.collector = Collector(self.policy, stage, recipe.seed, index)
-        self.trainer = PPOTrainer(self.policy, stage, (recipe.seed, SHUFFLING_STREAM, index))
-        self.parameters = dict(policy.loaded.model.named_parameters())
+        launcher = LocalLauncher(recipe) if launcher is None else launcher
+        pool = launcher.open_pool(stage.collection, stage.environments)
+        if stage.collection.asynchronous is None:
+            self.collector = Collector(self.policy, stage, recipe.seed, index, pool)
+        else:
+            calls = launcher.engine_calls()
+            self.collector = AsynchronousCollector(self.policy, stage, recipe.seed, index, pool, calls)
+        self.trainer = open_trainer(self.policy, recipe, name, launcher)
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Collect, learn, log."""
@@ -189,38 +195,17 @@ class PPOStage:
 
     def tensors(self) -> Tensors:
         """Optimizer moments, reference and critic."""
-        trainer = self.trainer
-        kept: Tensors = {"optimizer": optimizer_tensors(trainer.optimizer, self.parameters)}
-        if trainer.reference is not None and trainer.reference.model is not self.policy.loaded.model:
-            kept["reference"] = _parameters(trainer.reference.model)
-        if trainer.critic is not None and trainer.critic_optimizer is not None:
-            kept["critic"] = _parameters(trainer.critic)
-            parameters = dict(trainer.critic.named_parameters())
-            kept["critic_optimizer"] = optimizer_tensors(trainer.critic_optimizer, parameters)
-        return kept
+        return self.trainer.tensors()
 
     def state(self) -> dict[str, Any]:
-        """The count of optimizer steps, the weight of the penalty for divergence, the choice of starting states."""
-        trainer = self.trainer
-        return {
-            "steps": trainer.steps,
-            "kl_coefficient": trainer.kl_coefficient,
-            "collector": self.collector.state(),
-        }
+        """Where the trainer is, and the choice of starting states."""
+        return {**self.trainer.state(), "collector": self.collector.state()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Read all of it back."""
-        trainer, tensors = self.trainer, checkpoint.tensors
         state = checkpoint.state["runner"]
-        trainer.steps, trainer.kl_coefficient = int(state["steps"]), float(state["kl_coefficient"])
         self.collector.restore(state["collector"])
-        load_optimizer_tensors(trainer.optimizer, self.parameters, tensors["optimizer"])
-        if trainer.reference is not None and trainer.reference.model is not self.policy.loaded.model:
-            _copy_into(trainer.reference.model, tensors["reference"])
-        if trainer.critic is not None and trainer.critic_optimizer is not None:
-            _copy_into(trainer.critic, tensors["critic"])
-            parameters = dict(trainer.critic.named_parameters())
-            load_optimizer_tensors(trainer.critic_optimizer, parameters, tensors["critic_optimizer"])
+        self.trainer.restore(_trainers(checkpoint), state)
 
     def failures(self) -> dict[str, Any] | None:
         """What broke in the environments."""
@@ -240,8 +225,14 @@ class PPOStage:
             self.policy.engine.features.clear()
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments, end the trainer's processes."""
         self.collector.close()
+        self.trainer.close()
+
+
+def _trainers(checkpoint: Checkpoint) -> Tensors:
+    """What of a checkpoint is the trainer's own."""
+    return {name: group for name, group in checkpoint.tensors.items() if name not in ("model", "demonstrations")}
 
 
 def _why_unusable(episodes: Sequence[Episode]) -> str:
@@ -249,13 +240,3 @@ def _why_unusable(episodes: Sequence[Episode]) -> str:
     if first.failure is not None:
         return f"all {len(episodes)} episodes failed, the first in {first.env_id} with {first.failure}"
     return "not one first message fits into rollout.max_context_tokens with room for a reply of rollout.max_new_tokens"
-
-
-def _parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach() for name, parameter in module.named_parameters()}
-
-
-def _copy_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            parameter.copy_(tensors[name])

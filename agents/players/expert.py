@@ -8,7 +8,7 @@ import numpy as np
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.outcomes import Advice, Fault
-from lmmr1.envs.isolation.pool import solve_all
+from lmmr1.envs.isolation.places import solve_all
 
 from ..base import AgentReply, Conversation
 from ..policy import PolicyAgent

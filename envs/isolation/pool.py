@@ -9,76 +9,35 @@ other environments are innocent: their replies are played again in a new worker,
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pickle
 import selectors
 import sys
 import time
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import gymnasium as gym
 
-from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.messages import message_images, message_text
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .local import LocalEnv
-from .outcomes import Advice, Fault, Opening, Outcome, run_reset, run_solve, run_step
+from .outcomes import Fault
+from .places import Answer, IsolatedEnv, Verb
 from .process import START_SECONDS, Order, Script, WorkerProcess
+from .slot import Slot
 
 STARTS = 3  # whoever kills processes may hit one that is just starting
 
 
-@dataclass
-class _Slot:
-    """An environment, and what brings it back to where it is: the seed of its episode, the replies, what they gave."""
-
-    config: EnvironmentConfig
-    spec: bytes | None
-    made: bool = False
-    seed: int | None = None
-    replies: list[str] = field(default_factory=list)
-    marks: list[Any] = field(default_factory=list)
-
-    def script(self, number: int, order: Order) -> list[Order]:
-        """An order, and before it whatever a worker that does not know the environment must do first."""
-        if self.made:
-            return [order]
-        make: Order = ("make", number, (self.config, self.spec))
-        if order[0] == "reset":
-            return [make, order]
-        return [make, ("reset", number, self.seed), *(("step", number, text) for text in self.replies), order]
-
-    def check_again(self, position: int, answer: Any) -> Fault | None:
-        """Whether an answer in the middle of a script is what it was the first time."""
-        place = position - 1  # the first order of a script makes the environment
-        if place < 0 or _mark(answer) == self.marks[place]:
-            return None
-        where = f"turn {place}" if place else "the opening"
-        return Fault(
-            "garbage", f"not deterministic: {where} differed when the episode was played again in a new worker"
-        )
-
-
-@dataclass(frozen=True)
-class IsolatedEnv:
-    """An environment that lives in a worker process."""
-
-    pool: EnvironmentPool
-    slot: int
-
-    @property
-    def config(self) -> EnvironmentConfig:
-        """What it is made by."""
-        return self.pool.slots[self.slot].config
-
-
 class EnvironmentPool:
     """Environments in worker processes; the results do not depend on how many there are.
+
+    `submit` does not wait, and `poll` gives the answers as they come; whoever wants to wait for all that is asked calls
+    `reset_all`, `step_all` and `solve_all`.
 
     Args:
         workers: how many processes; they start when they are first needed.
@@ -95,8 +54,19 @@ class EnvironmentPool:
             raise UserError("workers: environments in killable processes need Linux or macOS; set it to 0")
         self.seconds = {"make": START_SECONDS, "reset": reset_seconds, "step": step_seconds, "solve": step_seconds}
         self.workers: list[WorkerProcess | None] = [None] * workers
-        self.slots: list[_Slot] = []
+        self.slots: list[Slot] = []
         self._owner = os.getpid()
+        self._inbox: deque[Order] = deque()  # submitted and not sent
+        self._orders: dict[int, Order] = {}  # sent and not answered
+        self._answers: list[tuple[int, Any]] = []
+        self._failures = [0] * workers  # starts in a row that failed
+        self._woken = False
+        self._bell = os.pipe()
+        for end in self._bell:
+            os.set_blocking(end, False)
+            weakref.finalize(self, os.close, end)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._bell[0], selectors.EVENT_READ)
 
     def add(self, config: EnvironmentConfig) -> IsolatedEnv:
         """A place for one more environment; it is made when it is first reset.
@@ -112,44 +82,57 @@ class EnvironmentPool:
                 f"{config.id} cannot be played in a worker process ({error}): register it with an entry point written "
                 "as 'module:Class', or set workers to 0"
             ) from error
-        self.slots.append(_Slot(config, packed))
-        return IsolatedEnv(self, len(self.slots) - 1)
+        self.slots.append(Slot(config, packed))
+        return IsolatedEnv(self, len(self.slots) - 1, config)
 
-    def reset(self, calls: Sequence[tuple[int, int]]) -> list[Opening | Fault]:
-        """Reset the environments of some slots, all side by side.
-
-        Args:
-            calls: pairs of a slot and a seed; each slot once.
-        """
-        answers = self._run({number: ("reset", number, seed) for number, seed in calls})
-        for number, seed in calls:
-            slot, answer = self.slots[number], answers[number]
-            slot.seed, slot.replies, slot.marks = seed, [], [_mark(answer)]
-            slot.made = slot.made and isinstance(answer, Opening)
-        return [answers[number] for number, _ in calls]
-
-    def step(self, calls: Sequence[tuple[int, str]]) -> list[Outcome | Fault]:
-        """Give replies to the environments of some slots, all side by side.
+    def submit(self, number: int, verb: Verb, argument: Any = None) -> None:
+        """Give an order to the environment of a slot, which has none that is unanswered; any thread may.
 
         Args:
-            calls: pairs of a slot, whose episode is running, and a reply; each slot once.
+            number: the slot.
+            verb: "reset", "step" or "solve"; the latter two need an episode that is running.
+            argument: the seed, the reply, or nothing.
         """
-        answers = self._run({number: ("step", number, text) for number, text in calls})
-        for number, text in calls:
-            slot, answer = self.slots[number], answers[number]
-            slot.replies.append(text)
-            slot.marks.append(_mark(answer))
-            # What broke is made anew before it plays again.
-            slot.made = slot.made and isinstance(answer, Outcome)
-        return [answers[number] for number, _ in calls]
+        self._inbox.append((verb, number, argument))
+        self._ring()
 
-    def solve(self, numbers: Sequence[int]) -> list[Advice | Fault]:
-        """Ask the environments of some slots, whose episodes are running, for their solutions; each slot once."""
-        answers = self._run({number: ("solve", number, None) for number in numbers})
-        for number in numbers:
-            slot = self.slots[number]
-            slot.made = slot.made and isinstance(answers[number], Advice)
-        return [answers[number] for number in numbers]
+    def poll(self, timeout: float | None = None) -> list[tuple[int, Answer]]:
+        """Wait for answers to what was submitted; one thread at a time.
+
+        Args:
+            timeout: seconds; None: until there is an answer.
+
+        Returns:
+            Slots and their answers: one at least, or none where the time is up or `wake` was called.
+
+        Raises:
+            RuntimeError: a worker process does not start.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            while not self._answers:
+                self._send([self._inbox.popleft() for _ in range(len(self._inbox))])
+                if self._woken or (end is not None and end <= time.monotonic()):
+                    self._woken = False
+                    break
+                self._exchange(end)
+        except BaseException:
+            self.abandon()  # Ctrl-C, mostly
+            raise
+        answers, self._answers = self._answers, []
+        return answers
+
+    def wake(self) -> None:
+        """Let the `poll` that is waiting, or the next one, come back; any thread may."""
+        self._woken = True
+        self._ring()
+
+    def abandon(self) -> None:
+        """Ask for nothing more of what was submitted: its answers never come.
+
+        A worker that still owes one must not be asked again; all of them are killed, and made anew when needed.
+        """
+        self._forget(kill=True)
 
     def close(self) -> None:
         """Close the environments and end the processes; runs at exit by itself. The next call starts new ones."""
@@ -157,7 +140,7 @@ class EnvironmentPool:
         if os.getpid() != self._owner:  # a forked child: they belong to the parent
             return
         running = [worker for worker in self.workers if worker is not None]
-        self._forget(range(len(self.workers)))
+        self._forget(kill=False)
         for worker in running:
             worker.ask_to_end()
         for worker in running:
@@ -165,111 +148,122 @@ class EnvironmentPool:
 
     # ---------------------------------------------------------------------------------------------- orders and answers
 
-    def _run(self, orders: Mapping[int, Order]) -> dict[int, Any]:
-        """Have orders carried out, one for a slot; starts and replaces workers as needed."""
-        answers: dict[int, Any] = {}
-        try:
-            # Each round that loses a worker has at least one answer more than the one before: a fault.
-            while waiting := [number for number in orders if number not in answers]:
-                self._exchange({number: orders[number] for number in waiting}, answers)
-        except BaseException:
-            # Ctrl-C, mostly. A worker that still owes answers must not be asked again.
-            for worker in self.workers:
-                if worker is not None:
-                    worker.kill()
-            self._forget(range(len(self.workers)))
-            raise
-        return answers
+    def _ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # it is full: whoever waits will wake
+            os.write(self._bell[1], b"!")
 
-    def _start(self, indices: set[int]) -> None:
-        new = [index for index in sorted(indices) if self.workers[index] is None]
-        if new and all(worker is None for worker in self.workers):
-            atexit.register(self.close)
-        for index in new:  # side by side
-            self.workers[index] = WorkerProcess(self.seconds)
-        for index in new:
-            self._wait_until_ready(index)
-
-    def _wait_until_ready(self, index: int) -> None:
-        """Wait for a worker that was started; one that dies over it is started again, `STARTS` times in all."""
-        for tries_left in reversed(range(STARTS)):
+    def _send(self, orders: Sequence[Order]) -> None:
+        """Give each order to its slot's worker, which is started if there is none."""
+        shares: dict[int, list[Order]] = {}
+        for order in orders:
+            self._orders[order[1]] = order
+            shares.setdefault(order[1] % len(self.workers), []).append(order)
+        for index in sorted(shares):
             worker = self.workers[index]
-            assert worker is not None
-            try:
-                return worker.wait_until_ready()
-            except RuntimeError:
-                if not tries_left:
-                    raise
-                self.workers[index] = WorkerProcess(self.seconds)
+            if worker is not None and not worker.is_busy and worker.has_died:
+                self._let_go(index)  # killed while it had nothing to do: nobody's fault
+                worker = None
+            if worker is None:
+                worker = self._start(index)
+            worker.send([Script(order[1], self.slots[order[1]].script(order)) for order in shares[index]])
+            if worker.orders not in self._selector.get_map():
+                self._selector.register(worker.orders, selectors.EVENT_WRITE, index)
 
-    def _exchange(self, orders: Mapping[int, Order], answers: dict[int, Any]) -> None:
-        """Send orders and take the answers; an order that its worker never came to has none in the end."""
-        count = len(self.workers)
-        self._start({number % count for number in orders})
-        with selectors.DefaultSelector() as selector:
-            for index, worker in enumerate(self.workers):
-                mine = [number for number in orders if number % count == index]
-                if worker is None or not mine:
-                    continue
-                worker.send([Script(number, self.slots[number].script(number, orders[number])) for number in mine])
-                selector.register(worker.answers, selectors.EVENT_READ, index)
-                selector.register(worker.orders, selectors.EVENT_WRITE, index)
-            while busy := [worker for worker in self.workers if worker is not None and worker.scripts]:
-                timeout = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
-                ready = selector.select(timeout)
-                for key, _ in ready:
-                    worker = self.workers[key.data]
-                    if worker is None:
-                        continue  # it was found dead a moment ago, at its other pipe
-                    if key.fileobj is worker.orders:
-                        if worker.write():
-                            selector.unregister(worker.orders)
-                        continue
-                    for answer in worker.read():
-                        self._take(worker, answer, answers)
-                    if worker.ended:
-                        self._lose(key.data, Fault("death", worker.obituary()), answers, selector)
-                # Looked at only when there is nothing to be read: whoever has answered in time is in time.
-                for index, worker in enumerate(self.workers) if not ready else ():
-                    if worker is not None and worker.scripts and worker.deadline <= time.monotonic():
-                        self._lose(index, worker.time_out(), answers, selector)
+    def _start(self, index: int) -> WorkerProcess:
+        if all(worker is None for worker in self.workers):
+            atexit.register(self.close)
+        worker = self.workers[index] = WorkerProcess(self.seconds)
+        self._selector.register(worker.answers, selectors.EVENT_READ, index)
+        return worker
 
-    def _take(self, worker: WorkerProcess, answer: Any, answers: dict[int, Any]) -> None:
-        """An answer came: note it if it is its script's last, else see that it is what it was before."""
+    def _exchange(self, end: float | None) -> None:
+        """Wait until a pipe, the bell, a deadline or `end` has something to say, and do what it says."""
+        times = [worker.deadline for worker in self.workers if worker is not None and worker.is_busy]
+        times += [] if end is None else [end]
+        ready = self._selector.select(max(0.0, min(times) - time.monotonic()) if times else None)
+        for key, _ in ready:
+            if key.data is None:
+                os.read(self._bell[0], 4096)
+                continue
+            worker = self.workers[key.data]
+            if worker is None or key.fileobj not in (worker.orders, worker.answers):
+                continue  # it was found dead a moment ago, at its other pipe
+            if key.fileobj is worker.orders:
+                if worker.write():
+                    self._selector.unregister(worker.orders)
+                continue
+            for answer in worker.read():
+                self._take(worker, answer)
+            if worker.ended:
+                self._lose(key.data, lambda worker=worker: Fault("death", worker.obituary()))
+        # Looked at only when there is nothing to be read: whoever has answered in time is in time.
+        for index, worker in enumerate(self.workers) if not ready else ():
+            if worker is not None and worker.is_busy and worker.deadline <= time.monotonic():
+                self._lose(index, worker.time_out)
+
+    def _take(self, worker: WorkerProcess, answer: Any) -> None:
+        """An answer came: pass it on if it is its script's last, else see that it is what it was before."""
         script, position = worker.advance(answer)
+        if script.is_answered:
+            return
         slot = self.slots[script.number]
         slot.made = True
-        if script.is_done:
-            answers.setdefault(script.number, answer)
-        elif (problem := slot.check_again(position, answer)) is not None:
-            answers.setdefault(script.number, problem)
+        problem = None if script.is_done else slot.check_again(position, answer)
+        if script.is_done or problem is not None:
+            script.is_answered = True
+            self._finish(script.number, problem or answer)
 
-    def _lose(self, index: int, fault: Fault, answers: dict[int, Any], selector: selectors.BaseSelector) -> None:
-        """A worker hung or died: the script that it was at is at fault."""
+    def _finish(self, number: int, answer: Any) -> None:
+        self.slots[number].note(self._orders.pop(number), answer)
+        self._answers.append((number, answer))
+
+    def _lose(self, index: int, say: Callable[[], Fault]) -> None:
+        """A worker hung or died: the script that it was at is at fault, the others go to a new one.
+
+        Args:
+            index: of the worker.
+            say: what there is to say of it.
+
+        Raises:
+            RuntimeError: it is the last of several in a row that did not even start.
+        """
+        worker = self.workers[index]
+        assert worker is not None
+        self._failures[index] = 0 if worker.is_ready else self._failures[index] + 1
+        if self._failures[index] == STARTS:
+            self._let_go(index)
+            raise RuntimeError(
+                f"a worker process for environments did not start ({worker.obituary()}); "
+                "its messages are above; workers 0 plays without"
+            )
+        fault = say() if worker.is_ready and worker.scripts else None
+        self._let_go(index)
+        scripts = list(worker.scripts)
+        if fault is not None and not scripts[0].is_answered:
+            self._finish(scripts[0].number, fault)
+        innocent = scripts if fault is None else scripts[1:]
+        self._send([self._orders[script.number] for script in innocent if not script.is_answered])
+
+    def _let_go(self, index: int, kill: bool = True) -> None:
+        """Forget a worker, and that it knew its environments."""
         worker = self.workers[index]
         assert worker is not None
         for stream in (worker.answers, worker.orders):
-            if stream in selector.get_map():
-                selector.unregister(stream)
-        worker.kill()
-        if worker.scripts:
-            answers.setdefault(worker.scripts[0].number, fault)
-        self._forget([index])
+            if stream in self._selector.get_map():
+                self._selector.unregister(stream)
+        if kill:
+            worker.kill()
+        self.workers[index] = None
+        for slot in self.slots[index :: len(self.workers)]:
+            slot.made = False
 
-    def _forget(self, indices: Sequence[int]) -> None:
-        for index in indices:
-            self.workers[index] = None
-            for slot in self.slots[index :: len(self.workers)]:
-                slot.made = False
-
-
-def _mark(answer: Any) -> Any:
-    """What must be the same when an episode is played again."""
-    if isinstance(answer, Fault):
-        return None
-    texts = [message_text(message) for message in answer.messages]
-    images = [zlib.crc32(image.tobytes()) for message in answer.messages for image in message_images(message)]
-    return texts, images, answer.reward if isinstance(answer, Outcome) else None
+    def _forget(self, kill: bool) -> None:
+        for index, worker in enumerate(self.workers):
+            if worker is not None:
+                self._let_go(index, kill)
+        self._inbox.clear()
+        self._orders.clear()
+        self._answers.clear()
 
 
 def open_pool(
@@ -286,55 +280,3 @@ def open_pool(
     if workers is None:
         workers = min(8, os.cpu_count() or 1) if any(config.needs_worker for config in environments) else 0
     return EnvironmentPool(workers, step_seconds, reset_seconds) if workers else None
-
-
-# Where an episode can be played.
-Place: TypeAlias = ChatEnv | LocalEnv | IsolatedEnv
-
-
-def reset_all(calls: Sequence[tuple[Place, int]]) -> list[Opening | Fault]:
-    """Reset environments of all kinds, each given with its seed; the answers are in the same order."""
-    answers: dict[int, Opening | Fault] = {}
-    for pool, indices in _by_pool(calls).items():
-        results = pool.reset([(_slot(calls[index][0]), calls[index][1]) for index in indices])
-        answers.update(zip(indices, results, strict=True))
-    for index, (env, seed) in enumerate(calls):
-        if not isinstance(env, IsolatedEnv):
-            answers[index] = run_reset(env, seed) if isinstance(env, ChatEnv) else env.reset(seed)
-    return [answers[index] for index in range(len(calls))]
-
-
-def step_all(calls: Sequence[tuple[Place, str]]) -> list[Outcome | Fault]:
-    """Give replies to environments of all kinds, each given with its reply; the answers are in the same order."""
-    answers: dict[int, Outcome | Fault] = {}
-    for pool, indices in _by_pool(calls).items():
-        results = pool.step([(_slot(calls[index][0]), calls[index][1]) for index in indices])
-        answers.update(zip(indices, results, strict=True))
-    for index, (env, text) in enumerate(calls):
-        if not isinstance(env, IsolatedEnv):
-            answers[index] = run_step(env, text) if isinstance(env, ChatEnv) else env.step(text)
-    return [answers[index] for index in range(len(calls))]
-
-
-def solve_all(places: Sequence[Place]) -> list[Advice | Fault]:
-    """Ask environments of all kinds for their solutions; the answers are in the same order."""
-    answers: dict[int, Advice | Fault] = {}
-    for pool, indices in _by_pool([(place, None) for place in places]).items():
-        answers.update(zip(indices, pool.solve([_slot(places[index]) for index in indices]), strict=True))
-    for index, env in enumerate(places):
-        if not isinstance(env, IsolatedEnv):
-            answers[index] = run_solve(env) if isinstance(env, ChatEnv) else env.solve()
-    return [answers[index] for index in range(len(places))]
-
-
-def _by_pool(calls: Sequence[tuple[Place, Any]]) -> dict[EnvironmentPool, list[int]]:
-    groups: dict[EnvironmentPool, list[int]] = {}
-    for index, (env, _) in enumerate(calls):
-        if isinstance(env, IsolatedEnv):
-            groups.setdefault(env.pool, []).append(index)
-    return groups
-
-
-def _slot(env: Place) -> int:
-    assert isinstance(env, IsolatedEnv)
-    return env.slot

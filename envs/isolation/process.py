@@ -29,19 +29,28 @@ Order = tuple[str, int, Any]
 
 @dataclass
 class Script:
-    """Orders for one slot, in a row; the first fault ends it."""
+    """Orders for one slot, in a row; the first fault ends it.
+
+    Attributes:
+        is_answered: its slot has its answer already (a fault that showed half-way): what is still to come is nobody's.
+    """
 
     number: int
     orders: list[Order]
     position: int = 0
     is_done: bool = False
+    is_answered: bool = False
 
 
 class WorkerProcess:
-    """A child process, its pipes and what it has still to do.
+    """A child process, its pipes and what it has still to do; it takes orders from the first moment.
 
     Args:
         seconds: the deadline of each verb.
+
+    Attributes:
+        is_ready: whether it has said its first word; until then the deadline is that of its start.
+        ended: whether its answers have come to their end.
     """
 
     def __init__(self, seconds: Mapping[str, float]) -> None:
@@ -60,38 +69,32 @@ class WorkerProcess:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.orders, self.answers = self.process.stdin, self.process.stdout
         os.set_blocking(self.orders.fileno(), False)
+        os.set_blocking(self.answers.fileno(), False)
         self.seconds = seconds
         self.scripts: deque[Script] = deque()
-        self.deadline = 0.0
-        self.ended = False
+        self.deadline = time.monotonic() + START_SECONDS
+        self.is_ready = self.ended = False
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
 
-    def wait_until_ready(self) -> None:
-        """Wait for the first word.
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is to come of it: a deadline is running."""
+        return bool(self.scripts) or not self.is_ready
 
-        Raises:
-            RuntimeError: it did not come.
-        """
-        timer = time.monotonic() + START_SECONDS
-        os.set_blocking(self.answers.fileno(), False)
-        while not self.ended and time.monotonic() < timer:
-            for frame in self._frames():
-                if frame == READY:
-                    return
-            time.sleep(0.005)
-        self.kill()
-        raise RuntimeError(
-            f"a worker process for environments did not start ({self.obituary()}); "
-            "its messages are above; workers 0 plays without"
-        )
+    @property
+    def has_died(self) -> bool:
+        """Whether the process is known to have ended."""
+        return self.process.poll() is not None
 
     def send(self, scripts: Sequence[Script]) -> None:
-        """Give it scripts; `write` then sends them as the pipe takes them."""
+        """Give it scripts, after those that it has; `write` then sends them as the pipe takes them."""
         data = pickle.dumps([script.orders for script in scripts], pickle.HIGHEST_PROTOCOL)
-        self._outgoing = memoryview(LENGTH.pack(len(data)) + data)
+        self._outgoing = memoryview(b"".join((self._outgoing, LENGTH.pack(len(data)), data)))
+        was_idle = not self.is_busy
         self.scripts.extend(scripts)
-        self._set_deadline()
+        if was_idle:
+            self._set_deadline()
 
     def write(self) -> bool:
         """Send what the pipe takes; whether all is sent."""
@@ -106,6 +109,10 @@ class WorkerProcess:
     def read(self) -> Iterator[Any]:
         """The answers that have come; `ended` is set at their end."""
         for frame in self._frames():
+            if not self.is_ready and frame == READY:
+                self.is_ready = True
+                self._set_deadline()
+                continue
             try:
                 answer = pickle.loads(frame)
             except Exception:  # what an environment wrote over the frames

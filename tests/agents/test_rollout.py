@@ -13,11 +13,12 @@ from lmmr1.agents.base import AgentReply, Conversation
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.players.expert import ExpertPlayer
+from lmmr1.agents.playing import MOST_TURNS, Seat
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import MOST_TURNS, Seat, derive_seed, play, rollout
+from lmmr1.agents.rollout import derive_seed, play, rollout
 from lmmr1.envs.chat import ChatEnv, make_chat
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.isolation.pool import Place
+from lmmr1.envs.isolation.places import Place
 from lmmr1.envs.messages import StopReason, message_images
 from lmmr1.envs.registry import REGISTRATIONS
 

@@ -18,7 +18,8 @@ import pytest
 from lmmr1.envs.chat import ChatEnv, make_chat
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.outcomes import Fault, Opening, Outcome, run_reset, run_step
-from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv, reset_all, step_all
+from lmmr1.envs.isolation.places import IsolatedEnv, reset_all, step_all
+from lmmr1.envs.isolation.pool import EnvironmentPool
 from lmmr1.envs.messages import message_images, message_text
 from lmmr1.envs.registry import EnvironmentConfig
 
@@ -182,7 +183,8 @@ def test_a_class_that_no_other_process_can_find_is_told_before_the_first_step(po
 def test_a_worker_imports_no_torch_and_leaves_nothing_behind() -> None:
     program = (
         "import os, sys\n"
-        "from lmmr1.envs.isolation.pool import EnvironmentPool, reset_all\n"
+        "from lmmr1.envs.isolation.places import reset_all\n"
+        "from lmmr1.envs.isolation.pool import EnvironmentPool\n"
         "from lmmr1.envs.registry import EnvironmentConfig\n"
         "pool = EnvironmentPool(2, 9, 9)\n"
         f"config = EnvironmentConfig({ID!r})\n"
@@ -199,7 +201,8 @@ def test_a_worker_imports_no_torch_and_leaves_nothing_behind() -> None:
 def test_workers_end_with_a_parent_that_was_killed() -> None:
     program = (
         "import time\n"
-        "from lmmr1.envs.isolation.pool import EnvironmentPool, reset_all\n"
+        "from lmmr1.envs.isolation.places import reset_all\n"
+        "from lmmr1.envs.isolation.pool import EnvironmentPool\n"
         "from lmmr1.envs.registry import EnvironmentConfig\n"
         "pool = EnvironmentPool(1, 999, 999)\n"
         f"env = pool.add(EnvironmentConfig({ID!r}, {{'plan': {{'1': [0, 'hang']}}}}))\n"

@@ -18,7 +18,8 @@ from lmmr1.agents.episode import Episode, Turn
 from lmmr1.agents.rollout import EVALUATION_STREAM, TRAINING_STREAM, derive_seed
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.isolation.pool import EnvironmentPool, Place
+from lmmr1.envs.isolation.places import Place
+from lmmr1.envs.isolation.pool import EnvironmentPool
 from lmmr1.envs.messages import StopReason
 from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.evaluation.runner import EvaluationTask, evaluate, summarize

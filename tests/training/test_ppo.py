@@ -14,8 +14,9 @@ import torch
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.models import LoadedModel
+from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import Seat, derive_seed, play
+from lmmr1.agents.rollout import derive_seed, play
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.spaces import Utterance
 from lmmr1.training import batching

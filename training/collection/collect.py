@@ -11,12 +11,14 @@ import numpy as np
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import TRAINING_STREAM, derive_epoch_seed, derive_seed
+from lmmr1.agents.rollout import TRAINING_STREAM
+from lmmr1.envs.isolation.places import Pool
 
 from ..config import StageConfig
 from ..guards import repeated_share
-from .curriculum import Curriculum, ReplayMemory, Start, has_variance
+from .curriculum import Start, has_variance
 from .playing import GroupPlayer, make_pool
+from .starts import StageStarts
 
 
 @dataclass
@@ -33,99 +35,53 @@ class Collected:
 
 
 class Collector:
-    """Plays a stage's training episodes; what iteration i plays depends on the entropy, i, `state` and the policy."""
+    """Plays a stage's training episodes; what iteration i plays depends on the entropy, i, `state` and the policy.
 
-    def __init__(self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int) -> None:
+    Args:
+        policy: who plays.
+        config: the stage.
+        seed, stage: of the entropy.
+        pool: where the environments live, closed with the collector; None: where `config.collection.workers` says.
+    """
+
+    def __init__(
+        self, policy: PolicyAgent, config: StageConfig, seed: int, stage: int, pool: Pool | None = None
+    ) -> None:
         self.config = config
         self.entropy = (seed, TRAINING_STREAM, stage)
         options = config.collection
         self.log = RolloutLog()
-        self.pool = make_pool(options, config.environments)
+        self.pool = make_pool(options, config.environments) if pool is None else pool
         self.player = GroupPlayer(policy, config.environments, config.rollout, options.retries, self.pool, self.log)
-        weights = np.array([environment.weight for environment in config.environments])
-        self.curriculum = Curriculum(weights, options.curriculum)
-        self.memory = ReplayMemory(options.replay)
-        # How many starts each environment has had, where its seeds are a series.
-        self.positions = [0] * len(config.environments)
+        self.starts = StageStarts(config, self.entropy)
 
     def collect(self, iteration: int) -> Collected:
         """Play `groups * group_size` episodes, and more where groups are dropped."""
         options, wanted = self.config.collection, self.config.rollout.groups
-        rng = np.random.default_rng(np.random.SeedSequence((*self.entropy, iteration)))
+        rng = self.starts.random(iteration)
         self.log.iteration = iteration + 1
         faults = self.log.faults
         starts: list[Start] = []
         played: list[list[Episode]] = []
-        again = self.memory.take(wanted)
+        again = self.starts.memory.take(wanted)
         rounds = 1 + (options.max_refills if options.dynamic_sampling else 0)
         while rounds and wanted:
-            new = self._draw(rng, iteration, len(starts), wanted)
-            new[wanted - len(again) :] = again
-            self._number(new[: wanted - len(again)])
+            new = self.starts.draw(rng, iteration, len(starts), wanted, again)
             groups = self.player.play(new, (*self.entropy, iteration), len(starts))
             starts, played, again, rounds = [*starts, *new], [*played, *groups], [], rounds - 1
             if all(episode.failure is not None for group in groups for episode in group):
                 break  # no mere accident: more of the same would fail too
             wanted -= sum(has_variance(group) for group in groups)
-        self._learn_from(starts, played)
-        return self._choose(played, self.log.faults - faults)
-
-    def _draw(self, rng: np.random.Generator, iteration: int, first: int, count: int) -> list[Start]:
-        kinds = rng.choice(len(self.config.environments), size=count, p=self.curriculum.shares()).tolist()
-        return [Start(kind, derive_seed(*self.entropy, iteration, first + index)) for index, kind in enumerate(kinds)]
-
-    def _number(self, starts: Sequence[Start]) -> None:
-        """Seed the starts of environments whose seeds are a series; a start that is played again keeps its own."""
-        for start in starts:
-            if self.config.environments[start.kind].in_epochs:
-                start.env_seed = derive_epoch_seed(self.positions[start.kind], *self.entropy, start.kind)
-                self.positions[start.kind] += 1
-
-    def _learn_from(self, starts: Sequence[Start], played: Sequence[list[Episode]]) -> None:
-        fresh = [
-            (start.kind, episode)
-            for start, group in zip(starts, played, strict=True)
-            if not start.replays
-            for episode in group
-        ]
-        self.curriculum.update([kind for kind, _ in fresh], [episode for _, episode in fresh])
-        for start, group in zip(starts, played, strict=True):
-            self.memory.note(start, group)
-
-    def _choose(self, played: Sequence[list[Episode]], faults: int) -> Collected:
-        everything = [episode for group in played for episode in group]
-        figures, episodes = summarise(everything), everything
-        options = self.config.collection
-        if options.dynamic_sampling:
-            kept = [group for group in played if has_variance(group)]
-            # Where nothing varies the iteration goes on with what there is: it has nothing to teach, and does no harm.
-            episodes = [episode for group in kept for episode in group] or everything
-            learned = summarise(episodes)
-            figures |= {key: learned[key] for key in ("episodes", "tokens") if key in learned}
-            figures["groups_dropped"] = float(len(played) - len(kept))
-            figures["groups_played"] = float(len(played))
-        if faults:
-            figures["faults"] = float(faults)
-        if options.replay is not None:
-            figures["replay_memory"] = float(len(self.memory.starts))
-        if options.curriculum is not None:
-            figures |= {f"success_rate/{kind}": rate for kind, rate in enumerate(self.curriculum.rates)}
-        return Collected(episodes, figures)
+        self.starts.learn_from(starts, played)
+        return choose(played, self.log.faults - faults, self.starts)
 
     def state(self) -> dict[str, Any]:
         """What later iterations need of the earlier ones, as JSON."""
-        return {
-            "positions": list(self.positions),
-            "rates": self.curriculum.rates,
-            "memory": self.memory.state(),
-            "log": self.log.state(),
-        }
+        return {**self.starts.state(), "log": self.log.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
-        self.positions = list(state["positions"])
-        self.curriculum.rates = list(state["rates"])
-        self.memory.restore(state["memory"])
+        self.starts.restore(state)
         self.log.restore(state["log"])
 
     def close(self) -> None:
@@ -133,6 +89,29 @@ class Collector:
         if self.pool is not None:
             self.pool.close()
         self.player.close()
+
+
+def choose(played: Sequence[list[Episode]], faults: int, starts: StageStarts) -> Collected:
+    """What an iteration learns from of the groups that it played, and what there is to say of them.
+
+    Args:
+        played: the groups.
+        faults: how many calls of environments broke.
+        starts: where they began.
+    """
+    everything = [episode for group in played for episode in group]
+    figures, episodes = summarise(everything), everything
+    if starts.config.collection.dynamic_sampling:
+        kept = [group for group in played if has_variance(group)]
+        # Where nothing varies the iteration goes on with what there is: it has nothing to teach, and does no harm.
+        episodes = [episode for group in kept for episode in group] or everything
+        learned = summarise(episodes)
+        figures |= {key: learned[key] for key in ("episodes", "tokens") if key in learned}
+        figures["groups_dropped"] = float(len(played) - len(kept))
+        figures["groups_played"] = float(len(played))
+    if faults:
+        figures["faults"] = float(faults)
+    return Collected(episodes, {**figures, **starts.figures()})
 
 
 def summarise(episodes: list[Episode]) -> dict[str, float]:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
+from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import Seat, play
+from lmmr1.agents.rollout import play
 from lmmr1.envs.isolation.local import LocalEnv
-from lmmr1.envs.isolation.pool import EnvironmentPool, IsolatedEnv, open_pool
+from lmmr1.envs.isolation.places import IsolatedEnv, Pool
+from lmmr1.envs.isolation.pool import EnvironmentPool, open_pool
 from lmmr1.envs.registry import EnvironmentConfig
 
 from ..config import CollectionConfig, RolloutConfig
@@ -39,7 +41,7 @@ class GroupPlayer:
         environments: Sequence[EnvironmentConfig],
         rollout: RolloutConfig,
         retries: int,
-        pool: EnvironmentPool | None,
+        pool: Pool | None,
         log: RolloutLog,
     ) -> None:
         self.policy, self.environments, self.rollout, self.retries = policy, environments, rollout, retries

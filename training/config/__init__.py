@@ -4,8 +4,6 @@ Each class checks itself when it is built and raises `UserError` with a message 
 so that whoever reads a recipe can put the path of the object in front: `stages.fre.` + `iterations must be ...`.
 """
 
-from lmmr1.agents.engines.config import EngineConfig
-
 from .checkpoints import CheckpointConfig
 from .collection import CollectionConfig, CurriculumConfig, ReplayConfig
 from .evaluation import EvaluationConfig, EvaluationTaskConfig
@@ -24,7 +22,6 @@ __all__ = [
     "CriticConfig",
     "CurriculumConfig",
     "DemonstrationConfig",
-    "EngineConfig",
     "EvaluationConfig",
     "EvaluationTaskConfig",
     "GuardsConfig",

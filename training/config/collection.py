@@ -44,6 +44,20 @@ class ReplayConfig:
 
 
 @dataclass(frozen=True)
+class AsynchronousConfig:
+    """Episodes go on while the policy learns, under weights that are some updates old; a seed no longer fixes a run."""
+
+    max_staleness: int = 1
+    """Most iterations between the weights that sampled a token and those that learn from it; 0: nothing goes ahead."""
+    ahead: int | None = None
+    """Groups begun before the iteration that learns from them; none: max_staleness * rollout.groups, the most."""
+
+    def __post_init__(self) -> None:
+        at_least("max_staleness", self.max_staleness, 0)
+        at_least("ahead", self.ahead or 0, 0)
+
+
+@dataclass(frozen=True)
 class CollectionConfig:
     """Faults of environments, and the choice of starting states."""
 
@@ -63,6 +77,8 @@ class CollectionConfig:
     """Draw environments by their success; none: by their weights alone."""
     replay: ReplayConfig | None = None
     """Play starts again that were not solved; none: every start is new."""
+    asynchronous: AsynchronousConfig | None = None
+    """Play the next episodes while the policy learns from the last; none: first the one, then the other."""
 
     def __post_init__(self) -> None:
         for key in ("workers", "retries"):

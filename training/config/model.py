@@ -35,6 +35,8 @@ class ModelConfig:
     """Parts that never learn: shell patterns over parameter names, e.g. 'model.visual.*'."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of the weights and of the forward pass; the optimizer and the head's logits stay in float32."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where it runs; ranks of a backend take one GPU each."""
     lora: LoRAConfig | None = None
     """Adapters that learn in the model's place; none: the model itself learns."""
     gradient_checkpointing: bool = False
@@ -45,3 +47,4 @@ class ModelConfig:
     def __post_init__(self) -> None:
         require(bool(self.path), "path must name a model, not be empty")
         one_of("dtype", self.dtype, ("float32", "bfloat16"))
+        one_of("device", self.device, ("cpu", "cuda"))

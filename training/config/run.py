@@ -8,9 +8,10 @@ from typing import Literal
 from lmmr1.agents.engines.config import EngineConfig
 from lmmr1.envs.registry import EnvironmentConfig
 
+from .backend import BackendConfig, LauncherConfig
 from .checkpoints import EVALUATION, CheckpointConfig
 from .checks import at_least, one_of, plain_name, require
-from .collection import CollectionConfig
+from .collection import AsynchronousConfig, CollectionConfig
 from .evaluation import EvaluationConfig
 from .guards import GuardsConfig
 from .model import ModelConfig
@@ -67,7 +68,7 @@ class StageConfig:
                 self.rollout.context_word == RolloutConfig().context_word,
                 "rollout.context has no meaning in a stage of kind sft: set it in each of demonstrations",
             )
-            for key in ("dynamic_sampling", "curriculum", "replay"):
+            for key in ("dynamic_sampling", "curriculum", "replay", "asynchronous"):
                 require(
                     not vars(self.collection)[key],
                     f"collection.{key} has no meaning in a stage of kind sft: demonstrations go by their weights",
@@ -93,6 +94,21 @@ class StageConfig:
         require(
             self.ppo.minibatches <= self.rollout.groups,
             f"ppo.minibatches ({self.ppo.minibatches}) must not exceed rollout.groups ({self.rollout.groups})",
+        )
+        if self.collection.asynchronous is not None:
+            self._check_asynchronous(self.collection.asynchronous)
+
+    def _check_asynchronous(self, options: AsynchronousConfig) -> None:
+        require(
+            self.correction.kind != "none",
+            "correction.kind must be truncate or mask with collection.asynchronous: episodes are played with older "
+            "weights than those that learn from them, and each token must be weighed by how much that matters",
+        )
+        most = options.max_staleness * self.rollout.groups
+        require(
+            options.ahead is None or options.ahead <= most,
+            f"collection.asynchronous.ahead ({options.ahead}) must not exceed max_staleness * rollout.groups ({most}): "
+            "those begun earlier would be too old when their iteration comes",
         )
 
 
@@ -126,6 +142,10 @@ class RunConfig:
     """When the run stops by itself because its training has gone wrong."""
     films: int = 3
     """Films of episodes to record for the report, for each evaluation task that has pictures."""
+    backend: BackendConfig = field(default_factory=BackendConfig)
+    """Where the weights learn."""
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+    """What starts the processes of the run."""
 
     @property
     def max_context_tokens(self) -> int:

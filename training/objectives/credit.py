@@ -199,7 +199,7 @@ def bootstrap_values(episodes: Sequence[Episode], policy: PolicyAgent, critic: C
     network = critic.network or policy.loaded.network
     rows = Rows.pack(sequences, images, policy.loaded.pad_id)
     hidden = network.hidden(rows)[torch.arange(len(cut)), rows.lengths - 1]
-    values[cut] = critic.head(hidden.float())[:, 0]
+    values[cut] = critic.head(hidden)[:, 0].cpu()
     return values
 
 

@@ -88,13 +88,16 @@ class MinibatchLoss:
 
     def part(
         self, packed: PackedRows, outputs: TokenOutputs, values: Tensor | None, penalise: bool
-    ) -> tuple[Tensor, dict[str, float]]:
-        """What a micro-batch adds to the loss and to the figures that are logged, which are means over tokens.
+    ) -> tuple[Tensor, Tensor | None, dict[str, float]]:
+        """What a micro-batch adds to the losses and to the figures that are logged, which are means over tokens.
 
         Args:
             packed, outputs: the micro-batch, and what the policy says of it.
             values: float32 (n,), what the critic says of it; None without one.
             penalise: whether the loss holds the penalty for divergence.
+
+        Returns:
+            The policy's loss, the critic's (None without one), and the figures.
         """
         ppo, kl, data, at = self.config.ppo, self.config.kl, self.data, packed.places
         log_ratio = outputs.logprobs - data.old[at]
@@ -125,9 +128,10 @@ class MinibatchLoss:
                 divergence = estimate_kl(outputs.logprobs, data.reference[at], kl.estimator)
             loss = loss + self.kl_coefficient * self.penalised.part(divergence, at)
             figures["kl"] = float(self.penalised_tokens.part(divergence.detach(), at))
+        weighted = None
         if values is not None:
             errors = clipped_value_loss(values, data.values[at], data.returns[at], self.config.critic.value_clip)
             error = self.valued_tokens.part(errors, at)
-            loss = loss + self.config.critic.loss_weight * error
+            weighted = self.config.critic.loss_weight * error
             figures["value_loss"] = float(error.detach())
-        return loss, figures
+        return loss, weighted, figures

@@ -13,7 +13,7 @@ from lmmr1.envs.errors import UserError
 
 if TYPE_CHECKING:
     from lmmr1.agents.policy import PolicyAgent
-    from lmmr1.envs.isolation.pool import Place
+    from lmmr1.envs.isolation.places import Place
     from lmmr1.training.config import EvaluationConfig
 
 

@@ -16,7 +16,7 @@ from .disk import DiskFullError, describe, is_disk_full
 
 if TYPE_CHECKING:
     from lmmr1.agents.policy import PolicyAgent
-    from lmmr1.envs.isolation.pool import Place
+    from lmmr1.envs.isolation.places import Place
     from lmmr1.training.config import EvaluationConfig, RunConfig
 
 State = Literal["new", "begun", "unfinished", "complete", "foreign"]
@@ -114,6 +114,7 @@ def _command_to_resume(arguments: argparse.Namespace, folder: Path) -> str:
 
 
 def _train(recipe: RunConfig, folder: Path, resume: bool, allow_changes: bool, command_to_resume: str) -> int:
+    from lmmr1.training.backends.base import LostError
     from lmmr1.training.guards import GuardError
     from lmmr1.training.run import train
 
@@ -134,6 +135,9 @@ def _train(recipe: RunConfig, folder: Path, resume: bool, allow_changes: bool, c
         return 130
     except GuardError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except LostError as error:
+        print(f"error: {error}; go on with: {command_to_resume}", file=sys.stderr)
         return 1
     except Exception as error:
         if not is_disk_full(error):

@@ -22,7 +22,8 @@ from lmmr1.envs.datasets.asking import fit
 from lmmr1.envs.datasets.dataset import shuffled
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.outcomes import Fault, Opening
-from lmmr1.envs.isolation.pool import EnvironmentPool, reset_all
+from lmmr1.envs.isolation.places import reset_all
+from lmmr1.envs.isolation.pool import EnvironmentPool
 from lmmr1.envs.registry import EnvironmentConfig
 
 

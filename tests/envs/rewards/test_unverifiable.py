@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from lmmr1.agents.base import AgentReply, Conversation
 from lmmr1.agents.incidents import RolloutLog
-from lmmr1.agents.rollout import Seat, play
+from lmmr1.agents.playing import Seat
+from lmmr1.agents.rollout import play
 from lmmr1.envs.chat import make_chat
 from lmmr1.envs.isolation.outcomes import Fault, run_reset, run_step
 from lmmr1.envs.messages import StopReason

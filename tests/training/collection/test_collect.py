@@ -258,12 +258,12 @@ def test_unsolved_starts_are_played_again() -> None:
     )
     first = collecting.collect(0)
     starts = [derive_seed(5, 0, 2, 0, group) for group in range(4)]
-    assert [start.env_seed for start in collecting.memory.starts] == starts[1:]  # the oldest is forgotten
+    assert [start.env_seed for start in collecting.starts.memory.starts] == starts[1:]  # the oldest is forgotten
     assert first.figures["replay_memory"] == 3
     second = collecting.collect(1)  # everything is solved now
     again = [second.episodes[4].turns[0].messages, second.episodes[6].turns[0].messages]
     assert again == [first.episodes[2].turns[0].messages, first.episodes[4].turns[0].messages]
-    assert [start.env_seed for start in collecting.memory.starts] == starts[3:]
+    assert [start.env_seed for start in collecting.starts.memory.starts] == starts[3:]
 
 
 def test_a_start_is_tried_so_often_and_then_forgotten() -> None:

@@ -103,7 +103,7 @@ def test_rows_that_are_played_again_use_up_no_others(path: str) -> None:
     collecting = collector(path, Doubler(least=5), replay=ReplayConfig(share=0.5, tries=1, memory=100))
     asked = [question for i in range(4) for question in questions(collecting.collect(i).episodes)[::SIZE]]
     counts = Counter(asked)
-    assert len(asked) == 16 and collecting.positions[0] < 16
+    assert len(asked) == 16 and collecting.starts.positions[0] < 16
     assert set(counts) == set(range(ROWS)), "all rows came in the pass although some were played again"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.models import LoadedModel
+from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
-from lmmr1.agents.rollout import Seat, derive_seed, play
+from lmmr1.agents.rollout import derive_seed, play
 from lmmr1.training.batching import PackedRows, TokenBatch, make_batch, pack_rows
 
 from ...agents.worlds import pictures

@@ -80,7 +80,9 @@ class Case:
             at = self.places(part)
             packed: Any = SimpleNamespace(places=at, slots=at)
             said: Any = Said(logits[at], self.tokens[at])
-            loss, found = minibatch.part(packed, said, values[at], penalise=True)
+            policy_loss, value_loss, found = minibatch.part(packed, said, values[at], penalise=True)
+            assert value_loss is not None
+            loss = policy_loss + value_loss
             loss.backward()
             total += loss.item()
             figures = {name: figures.get(name, 0.0) + value for name, value in found.items()}

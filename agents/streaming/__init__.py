@@ -1,0 +1,1 @@
+"""Rollouts that do not wait: many episodes and several engines, each at its own pace."""

@@ -1,0 +1,1 @@
+"""Where weights learn: in this process, or split over several by DeepSpeed."""

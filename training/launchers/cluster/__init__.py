@@ -1,0 +1,1 @@
+"""A run over the actors of a Ray cluster."""
