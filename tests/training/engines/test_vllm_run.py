@@ -48,7 +48,7 @@ def test_a_run_with_vllm(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         method = getattr(engine, name)
         monkeypatch.setattr(engine, name, lambda *arguments: (calls.append(name), method(*arguments))[1])
 
-    monkeypatch.setattr("lmmr1.training.run.open_engine", opening)
+    monkeypatch.setattr("lmmr1.training.launchers.local.open_engine", opening)
     options = ["--model", "model", "--engine", "vllm", "--engine.kv_cache_gib", "0.25", "--engine.sleep", "true"]
     assert cli.main(["train", "small.yaml", "--run-dir", "run", *options, *CHANGES]) == 0
     rows = read_metrics(recipe / "run" / "metrics.jsonl")
@@ -77,7 +77,7 @@ def test_an_engine_is_closed_when_the_run_breaks(recipe: Path, monkeypatch: pyte
     def interrupt(*_) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lmmr1.training.run.open_engine", opening)
+    monkeypatch.setattr("lmmr1.training.launchers.local.open_engine", opening)
     options = ["--model", "model", "--engine", "vllm", "--engine.kv_cache_gib", "0.25"]
     assert cli.main(["train", "small.yaml", "--run-dir", "run", *options]) == 130
     assert opened[0].llms == [] and not torch.distributed.is_initialized()
