@@ -11,8 +11,9 @@ On CPUs everything here is tested, in one process and in several. On a GPU nothi
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from torch import Tensor
 from lmmr1.envs.errors import UserError
 
 from ...models import LoadedModel
+from ...streaming.calls import EngineLostError
 from ..base import Completion, Request, Sampling
 from ..config import EngineConfig
 from ..stopping import StopStrings, is_finished
@@ -89,6 +91,7 @@ class VLLMEngine:
 
         Raises:
             UserError: a prompt leaves no room for a reply within `max_model_len`, or vLLM ran other ids than it shows.
+            EngineLostError: a process of vLLM's ended.
         """
         for request in requests:
             if len(request.prompt_ids) + sampling.max_new_tokens > self.max_model_len:
@@ -102,7 +105,7 @@ class VLLMEngine:
         shares: list[list[_Reply]] = [[] for _ in self.llms]
         for reply in replies:
             shares[_place(reply.request.key, len(self.llms))].append(reply)
-        with undisturbed():
+        with undisturbed(), _losses_told():
             if len(self.llms) == 1:
                 self._run(self.llms[0], shares[0], sampling, table)
             else:
@@ -111,9 +114,13 @@ class VLLMEngine:
         return [self._completion(reply, sampling, table) for reply in replies]
 
     def update_weights(self, version: int) -> None:
-        """Sample from the model's present weights from here on; what was kept of the ones before is dropped."""
+        """Sample from the model's present weights from here on; what was kept of the ones before is dropped.
+
+        Raises:
+            EngineLostError: a process of vLLM's ended.
+        """
         self.wake()
-        with undisturbed():
+        with undisturbed(), _losses_told():
             self.transfer.send(self.loaded)
             for llm in self.llms:
                 llm.llm_engine.set_weight_version(str(version))
@@ -204,6 +211,16 @@ class VLLMEngine:
         ids, logprobs = np.array(reply.ids, np.int32), np.array(reply.logprobs, np.float32)
         ended = is_finished(ids, sampling.max_new_tokens, self.loaded.end_ids, table)
         return Completion(ids, logprobs, ended, None, self.version)
+
+
+@contextlib.contextmanager
+def _losses_told() -> Iterator[None]:
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    try:
+        yield
+    except EngineDeadError as error:
+        raise EngineLostError("a process of vLLM's has ended (VLLM_LOGGING_LEVEL=INFO tells why)") from error
 
 
 def _take(reply: _Reply, output: Any, table: Tensor | None) -> bool:

@@ -1,5 +1,6 @@
 """vLLM in the learner's process: what it samples, from which weights, and what it leaves behind."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import random
@@ -16,6 +17,7 @@ from lmmr1.agents.engines.opening import open_engine
 from lmmr1.agents.engines.stopping import StopStrings
 from lmmr1.agents.engines.vllm.engine import VLLMEngine
 from lmmr1.agents.models import LoadedModel
+from lmmr1.agents.streaming.calls import EngineLostError
 from lmmr1.envs.errors import UserError
 
 from ..models import random_tiny
@@ -180,6 +182,14 @@ def test_a_prompt_that_is_too_long_and_a_call_that_breaks(
         engine.generate(requests, Sampling(1020))
     monkeypatch.setattr(engine.llms[0].llm_engine, "step", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        engine.generate(requests, Sampling(8))
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    def die() -> None:
+        raise EngineDeadError
+
+    monkeypatch.setattr(engine.llms[0].llm_engine, "step", die)
+    with pytest.raises(EngineLostError, match="a process of vLLM's has ended"):
         engine.generate(requests, Sampling(8))
     monkeypatch.undo()
     assert not engine.llms[0].llm_engine.has_unfinished_requests(), "what was begun is taken out"
