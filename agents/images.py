@@ -75,9 +75,9 @@ class ImageEncoder:
         return self.processor(images=[Image.fromarray(image)], return_tensors="pt")["pixel_values"]
 
     def shown(self, image: PixelInput) -> np.ndarray:
-        """uint8 (H, W, 3): the picture at the size that the vision tower sees, resized as the model's processor does it.
+        """uint8 (H, W, 3): the picture at the size that the vision tower sees, as the model's processor resizes it.
 
-        Another program may resize with another filter; of this picture its processor makes the same patches.
+        Another program may resize with another filter; of this picture it makes the same patches.
         """
         height, width = (self.patch * count for count in image.grid[1:])
         if image.image.shape[:2] == (height, width):

@@ -8,12 +8,11 @@ the end count.
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -22,7 +21,10 @@ import torch
 from contest import finish, interleave, parse_arguments, print_rates, ratio
 
 from lmmr1.agents.engines.base import Request, Sampling
+from lmmr1.agents.engines.config import EngineConfig
 from lmmr1.agents.engines.embedded import EmbeddedEngine
+from lmmr1.agents.engines.opening import open_engine
+from lmmr1.agents.engines.vllm.engine import VLLMEngine
 from lmmr1.agents.models import LoadedModel, assemble, load_model
 from lmmr1.agents.networks.base import Rows
 from lmmr1.agents.networks.generic import GenericNetwork
@@ -147,16 +149,22 @@ def contest(
 
 def contest_with_vllm(rounds: int, figures: dict[str, float | None]) -> None:
     """The same with vLLM, whose CPU kernels take no heads of 24: three heads of 32 over the same weights."""
-    from vllm_contestant import generate_with_vllm, start
-
     print("three heads of 32 instead of four of 24, for vLLM:")
     loaded = load_flattened(heads=3)
-    with TemporaryDirectory() as folder:
-        engine = start(loaded, Path(folder))
-        peers = {
-            "vLLM": functools.partial(generate_with_vllm, engine, NEW_TOKENS),
-            "transformers generate": generate_with_transformers,
-        }
+    engine = open_engine(loaded, EngineConfig("vllm"), 512, PROMPTS * SAMPLES)
+    assert isinstance(engine, VLLMEngine)
+
+    def generate_with_vllm(loaded: LoadedModel, requests: list[Request], ends: list[int]) -> Callable[[], float]:
+        """The engine in this process; its prompts are kept from round to round, as from turn to turn."""
+
+        def work() -> float:
+            engine.loaded = replace(loaded, end_ids=tuple(ends))
+            return float(sum(len(completion.ids) for completion in engine.generate(requests, Sampling(NEW_TOKENS))))
+
+        return work
+
+    with contextlib.closing(engine):
+        peers = {"vLLM": generate_with_vllm, "transformers generate": generate_with_transformers}
         contest(loaded, peers, "vs_vllm", rounds, figures)
 
 

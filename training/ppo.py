@@ -263,8 +263,8 @@ class PPOTrainer:
     def _step(self, batch: TokenBatch, rows: list[int], data: Targets, sampled_from: bool) -> Metrics:
         """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch.
 
-        With `sampled_from`, the weights are still those that sampled, and the step also says how far its log-probabilities
-        are from the engine's.
+        With `sampled_from`, the weights are still those that sampled, and the step also says how far its
+        log-probabilities are from the engine's.
         """
         packs = list(self._packs(batch, rows))
         places = torch.from_numpy(batch.places(rows))

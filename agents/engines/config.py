@@ -39,7 +39,7 @@ class EngineConfig:
     sleep: bool = False
     """Hand vLLM's GPU memory to the learner between rollouts; for runs in which both share a GPU."""
     transfer: Transfer = "auto"
-    """How weights reach vLLM: 'memory' (one process), 'file' (shared memory of this machine), 'nccl' (other GPUs), 'ipc'
+    """How weights reach vLLM: 'memory' (one process), 'file' (this machine's shared memory), 'nccl' (other GPUs), 'ipc'
     (the same GPUs, other processes); 'auto' takes 'memory' where it can and else 'file'."""
 
     @property
@@ -60,7 +60,7 @@ class EngineConfig:
         changed = [key for key, value in vars(self).items() if key != "kind" and value != vars(type(self))[key]]
         _require(
             self.kind == "vllm" or not changed,
-            f"{changed[0] if changed else ''} has no meaning for engine.kind hf: remove it, or set engine.kind to vllm",
+            f"{', '.join(changed)} has no meaning for engine.kind hf: remove it, or set engine.kind to vllm",
         )
         _require(
             self.transfer != "memory" or self.in_process,

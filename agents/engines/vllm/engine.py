@@ -1,17 +1,19 @@
 """The engine: requests to vLLM, and back what it sampled from the weights that the learner had.
 
-What holds: log-probabilities are those of the distribution that was sampled from (temperature, banned ids), and equal the
-learner's `Sampler.log_probabilities` to rounding: within 1e-5 in float32. What a request samples depends on its key and on
-nothing else in the batch, except where another batch's shape rounds a logit differently and two ids are that close. The
+Log-probabilities are those of the distribution that was sampled from (temperature, banned ids), and equal the learner's
+`Sampler.log_probabilities` to rounding: 1e-5 in float32. What a request samples depends on its key and on nothing
+else in the batch, except where a batch of another shape rounds a logit differently and two ids are that close. The
 embedded engine draws other samples from the same key.
 
-On CPUs everything here is tested. On a GPU nothing of it has been run yet.
+On CPUs everything here is tested, in one process and in several. On a GPU nothing of it has been run yet.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,12 +25,13 @@ from torch import Tensor
 from lmmr1.envs.errors import UserError
 
 from ...models import LoadedModel
+from ...streaming.calls import EngineLostError
 from ..base import Completion, Request, Sampling
 from ..config import EngineConfig
 from ..stopping import StopStrings, is_finished
 from .prompts import check_expansion, to_prompt
 from .requirements import SHARED_MEMORY, check_model, check_room, size_in_bytes
-from .starting import end, start, undisturbed
+from .starting import end, environment, start, undisturbed
 from .transfer import ByFile, ByProtocol, Direct, Transfer, describe_ipc, describe_nccl
 
 if TYPE_CHECKING:
@@ -65,7 +68,6 @@ class VLLMEngine:
         self.image_id: int | None = None if loaded.images is None else loaded.model.config.image_token_id
         self.stop_strings = StopStrings(loaded.tokenizer, loaded.network.vocabulary_size)
         self._calls = 0
-        check_model(loaded.model, config, loaded.source, max_model_len)
         # vLLM makes a group of processes of its own, and torch has room for one in each process.
         taken = torch.distributed.is_available() and torch.distributed.is_initialized()
         if taken and config.transfer == "memory":
@@ -74,6 +76,8 @@ class VLLMEngine:
                 "take 'auto' or 'file'"
             )
         self.in_process = config.in_process and not taken
+        with environment(config, self.in_process):
+            check_model(loaded.model, config, loaded.source, max_model_len)
         way = config.transfer if config.transfer != "auto" else "memory" if self.in_process else "file"
         if way == "file":
             remedy = "mount it with more (docker run --shm-size), or set engine.transfer"
@@ -87,6 +91,7 @@ class VLLMEngine:
 
         Raises:
             UserError: a prompt leaves no room for a reply within `max_model_len`, or vLLM ran other ids than it shows.
+            EngineLostError: a process of vLLM's ended.
         """
         for request in requests:
             if len(request.prompt_ids) + sampling.max_new_tokens > self.max_model_len:
@@ -100,7 +105,7 @@ class VLLMEngine:
         shares: list[list[_Reply]] = [[] for _ in self.llms]
         for reply in replies:
             shares[_place(reply.request.key, len(self.llms))].append(reply)
-        with undisturbed():
+        with undisturbed(), _losses_told():
             if len(self.llms) == 1:
                 self._run(self.llms[0], shares[0], sampling, table)
             else:
@@ -109,9 +114,13 @@ class VLLMEngine:
         return [self._completion(reply, sampling, table) for reply in replies]
 
     def update_weights(self, version: int) -> None:
-        """Sample from the model's present weights from here on; what was kept of the ones before is dropped."""
+        """Sample from the model's present weights from here on; what was kept of the ones before is dropped.
+
+        Raises:
+            EngineLostError: a process of vLLM's ended.
+        """
         self.wake()
-        with undisturbed():
+        with undisturbed(), _losses_told():
             self.transfer.send(self.loaded)
             for llm in self.llms:
                 llm.llm_engine.set_weight_version(str(version))
@@ -122,7 +131,7 @@ class VLLMEngine:
         self.version = version
 
     def sleep(self) -> None:
-        """Hand the GPU's memory over until `wake`, where the settings say so; a CPU has none, and vLLM then does nothing."""
+        """Hand the GPU's memory over until `wake`, where the settings say so; on a CPU vLLM then does nothing."""
         if self.config.sleep and not self.asleep:
             self.asleep = True
             for llm in self.llms:
@@ -150,6 +159,8 @@ class VLLMEngine:
 
     def _run(self, llm: LLM, replies: Sequence[_Reply], sampling: Sampling, table: Tensor | None) -> None:
         """Add the requests and step until all have ended; those whose stop string is complete are taken out at once."""
+        from vllm import RequestOutput
+
         engine = llm.llm_engine
         self._calls += 1
         running: dict[str, _Reply] = {}
@@ -163,6 +174,7 @@ class VLLMEngine:
                 running[name] = reply
             while running and engine.has_unfinished_requests():
                 for output in engine.step():
+                    assert isinstance(output, RequestOutput)
                     reply = running.get(output.request_id)
                     if reply is None:
                         continue
@@ -199,6 +211,16 @@ class VLLMEngine:
         ids, logprobs = np.array(reply.ids, np.int32), np.array(reply.logprobs, np.float32)
         ended = is_finished(ids, sampling.max_new_tokens, self.loaded.end_ids, table)
         return Completion(ids, logprobs, ended, None, self.version)
+
+
+@contextlib.contextmanager
+def _losses_told() -> Iterator[None]:
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    try:
+        yield
+    except EngineDeadError as error:
+        raise EngineLostError("a process of vLLM's has ended (VLLM_LOGGING_LEVEL=INFO tells why)") from error
 
 
 def _take(reply: _Reply, output: Any, table: Tensor | None) -> bool:

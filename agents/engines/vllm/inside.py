@@ -1,5 +1,6 @@
 """What runs inside of vLLM's workers. vLLM imports this file by its name, and nothing of ours does."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os
@@ -12,7 +13,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, process_dict_updates
+from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
+from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 
 class OurSampling(LogitsProcessor):

@@ -18,8 +18,8 @@ from ..base import Request
 def unexpanded(prompt_ids: np.ndarray, images: Sequence[PixelInput], image_id: int) -> list[int]:
     """A prompt with one mark for each image.
 
-    The i-th run of image tokens belongs to the i-th image and is `images[i].num_tokens` long; two images may follow each
-    other with nothing between them. `expanded` is its inverse.
+    The i-th run of image tokens belongs to the i-th image and is `images[i].num_tokens` long; two images may stand
+    side by side. `expanded` is its inverse.
 
     Args:
         prompt_ids: int (n,), image tokens expanded.
@@ -85,5 +85,5 @@ def check_expansion(request: Request, reported: Sequence[int]) -> None:
         return
     raise UserError(
         f"vLLM ran a prompt of {len(reported)} tokens where ours has {len(request.prompt_ids)} (with "
-        f"{len(request.images)} images): its image processing differs from this model's; such samples cannot be learned from"
+        f"{len(request.images)} images): its image processing differs, and such samples cannot be learned from"
     )

@@ -1,5 +1,6 @@
 """What vLLM cannot do here, told in one line before anything is started."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import importlib.metadata
@@ -57,8 +58,8 @@ def check_model(model: PreTrainedModel, config: EngineConfig, source: str, max_m
     longest = text.get("max_position_embeddings")
     if longest is not None and max_model_len > longest:
         raise UserError(
-            f"engine.max_model_len {max_model_len} is more than the {longest} positions of '{source}': lower it, or the "
-            "max_context_tokens that it comes from"
+            f"engine.max_model_len {max_model_len} is more than the {longest} positions of '{source}': lower it, or "
+            "the max_context_tokens that it comes from"
         )
     heads = text["num_attention_heads"]
     if heads % config.tensor_parallel:
@@ -93,8 +94,8 @@ def _check_head(size: int, source: str) -> None:
     sizes = CPUAttentionBackend.get_supported_head_sizes()
     if size not in sizes:
         raise UserError(
-            f"vLLM's attention on a CPU takes heads of {', '.join(map(str, sizes))}, and those of '{source}' are {size}: "
-            "use engine.kind hf, or a model with such heads"
+            f"vLLM's attention on a CPU takes heads of {', '.join(map(str, sizes))}, and those of '{source}' are "
+            f"{size}: use engine.kind hf, or a model with such heads"
         )
 
 

@@ -1,5 +1,6 @@
 """Starting and ending vLLM without a trace in the process that it runs in."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import contextlib
@@ -8,7 +9,7 @@ import gc
 import os
 import random
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,11 @@ def start(
     check_room(place, int(1.05 * size_in_bytes(loaded.model)), purpose, remedy)
     with tempfile.TemporaryDirectory(prefix="lmmr1-vllm-", dir=place) as folder:
         _write(loaded, Path(folder))
-        options = _options(loaded, config, max_model_len, slots, in_process, backend) | {"model": folder}
+        options = _options(loaded, config, folder, max_model_len, slots, backend)
         llms: list[LLM] = []
         try:
             for number in range(config.data_parallel):
-                with _environment(_variables(config, in_process, number)), undisturbed():
+                with environment(config, in_process, number), undisturbed():
                     from vllm import LLM
 
                     llms.append(LLM(**options))
@@ -96,6 +97,24 @@ def end(llms: list[LLM], in_process: bool) -> None:
 
 
 @contextlib.contextmanager
+def environment(config: EngineConfig, in_process: bool, number: int = 0) -> Iterator[None]:
+    """The environment in which vLLM is imported and copy `number` starts.
+
+    Without the launcher's variables; of what vLLM adds, its own (VLLM_...) stay, which it reads later too.
+    """
+    before = dict(os.environ)
+    for name in _LAUNCHED:
+        os.environ.pop(name, None)
+    os.environ.update(_variables(config, in_process, number))
+    try:
+        yield
+    finally:
+        added = {name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in before}
+        os.environ.clear()
+        os.environ.update(before | added)
+
+
+@contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Put back what vLLM changes for the whole process: random state, threads, and the demand for determinism.
 
@@ -122,13 +141,14 @@ def undisturbed() -> Iterator[None]:
 
 
 def _options(
-    loaded: LoadedModel, config: EngineConfig, max_model_len: int, slots: int, in_process: bool, backend: str | None
+    loaded: LoadedModel, config: EngineConfig, folder: str, max_model_len: int, slots: int, backend: str | None
 ) -> dict[str, Any]:
-    """What vLLM is told, beside the model's folder."""
+    """What vLLM is told."""
     cpu = not torch.cuda.is_available()
     memory = config.kv_cache_gib if config.kv_cache_gib is not None or not cpu else 1.0
     executor = "uni" if config.tensor_parallel == 1 else "mp"
     options: dict[str, Any] = {
+        "model": folder,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "max_model_len": max_model_len,
         "max_num_seqs": slots,
@@ -179,18 +199,3 @@ def _variables(config: EngineConfig, in_process: bool, number: int) -> dict[str,
     if config.transfer == "ipc":  # handles of CUDA memory travel as pickles, between processes of this run alone
         variables["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
     return variables
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """The environment with these variables and without the launcher's; what vLLM adds for itself (VLLM_...) stays."""
-    before = dict(os.environ)
-    for name in _LAUNCHED:
-        os.environ.pop(name, None)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        added = {name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in before}
-        os.environ.clear()
-        os.environ.update(before | added)

@@ -1,11 +1,12 @@
 """How the learner's weights reach vLLM.
 
-`Direct` hands tensors over within one process (from a GPU to the same GPU nothing passes the host); `ByFile` goes through
-a safetensors file in shared memory; `ByProtocol` speaks vLLM's own weight-transfer protocol with its backends "nccl" and
-"ipc". The first two run on CPUs and are tested there, in one process and in several. Of the third the sequence of calls is
-tested, with a backend of our own on a CPU; neither NCCL nor IPC has been run on a GPU yet.
+`Direct` hands tensors over within one process (on a GPU nothing passes the host); `ByFile` goes through a safetensors
+file in shared memory; `ByProtocol` speaks vLLM's own weight-transfer protocol with its backends "nccl" and "ipc". The
+first two run on CPUs and are tested there, in one process and in several. Of the third the sequence of calls is tested,
+with a backend of the tests' own on a CPU; neither NCCL nor IPC has been run on a GPU yet.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os

@@ -114,6 +114,7 @@ def _command_to_resume(arguments: argparse.Namespace, folder: Path) -> str:
 
 
 def _train(recipe: RunConfig, folder: Path, resume: bool, allow_changes: bool, command_to_resume: str) -> int:
+    from lmmr1.agents.streaming.calls import EngineLostError
     from lmmr1.training.backends.base import LostError
     from lmmr1.training.guards import GuardError
     from lmmr1.training.run import train
@@ -136,7 +137,7 @@ def _train(recipe: RunConfig, folder: Path, resume: bool, allow_changes: bool, c
     except GuardError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except LostError as error:
+    except (LostError, EngineLostError) as error:
         print(f"error: {error}; go on with: {command_to_resume}", file=sys.stderr)
         return 1
     except Exception as error:

@@ -1,5 +1,6 @@
 """The ways by which weights reach vLLM: each of them, with an adapter that is added in on the way; other families."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os
@@ -70,7 +71,8 @@ def register(place: Path, calls: list[str]) -> type:
 
         def receive_weights(self, update_info: Update) -> None:
             tensors = load_file(place)
-            self.model.load_weights((name, tensors[name]) for name in update_info.names)
+            load: Any = self.model.load_weights
+            load((name, tensors[name]) for name in update_info.names)
 
         def finish_weight_update(self) -> None:
             calls.append("finish")
@@ -114,7 +116,7 @@ def engine(loaded: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Ite
     start = module.start
     with pytest.MonkeyPatch.context() as patch:
         # Of vLLM's own backends none works on a CPU.
-        patch.setattr(module, "start", lambda *arguments: start(*arguments[:-1], BACKEND))
+        patch.setattr(module, "start", lambda *arguments: start(*arguments[:5], BACKEND))  # pyright: ignore[reportCallIssue]
         engine = open_engine(loaded, EngineConfig("vllm", kv_cache_gib=0.25), 1024, 64)
     assert isinstance(engine, VLLMEngine)
     ways = {

@@ -1,5 +1,6 @@
 """vLLM in the learner's process: what it samples, from which weights, and what it leaves behind."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import random
@@ -16,6 +17,7 @@ from lmmr1.agents.engines.opening import open_engine
 from lmmr1.agents.engines.stopping import StopStrings
 from lmmr1.agents.engines.vllm.engine import VLLMEngine
 from lmmr1.agents.models import LoadedModel
+from lmmr1.agents.streaming.calls import EngineLostError
 from lmmr1.envs.errors import UserError
 
 from ..models import random_tiny
@@ -68,7 +70,7 @@ def test_log_probabilities_are_the_learners(
 
 def test_banned_ids_would_have_been_sampled(engine: VLLMEngine, loaded: LoadedModel) -> None:
     # Else the test above could not fail: make one of them by far the likeliest.
-    weight = loaded.model.get_output_embeddings().weight
+    weight = loaded.model.get_parameter("lm_head.weight")
     kept = weight.detach().clone()
     request = text_requests(loaded, 1)
     banned, likeliest = loaded.banned_ids[0], engine.generate(request, Sampling(1, greedy=True))[0].ids[0]
@@ -112,7 +114,7 @@ def test_a_sample_depends_on_its_key_alone(engine: VLLMEngine, loaded: LoadedMod
 def test_stop_strings_end_a_reply_with_the_token_that_completes_them(engine: VLLMEngine, loaded: LoadedModel) -> None:
     requests = text_requests(loaded, 12) + picture_requests(loaded)
     free = engine.generate(requests, Sampling(24))
-    stop = tuple(sorted({loaded.tokenizer.decode(one.ids[len(one.ids) // 2 :][:2]) for one in free[:6]} - {""}))
+    stop = tuple(sorted({str(loaded.tokenizer.decode(one.ids[len(one.ids) // 2 :][:2])) for one in free[:6]} - {""}))
     table = StopStrings(loaded.tokenizer, loaded.network.vocabulary_size).table(stop)
     stopped = engine.generate(requests, Sampling(24, stop=stop))
     for whole, cut in zip(free, stopped, strict=True):
@@ -127,7 +129,7 @@ def test_stop_strings_end_a_reply_with_the_token_that_completes_them(engine: VLL
 
 
 def test_new_weights_are_taken_when_told_and_not_before(engine: VLLMEngine, loaded: LoadedModel) -> None:
-    # The model's head is its embedding, of which vLLM on a CPU keeps a packed copy that a reload alone leaves as it was.
+    # The head is the embedding, of which vLLM on a CPU keeps a packed copy that a reload alone leaves as it was.
     assert loaded.model.config.tie_word_embeddings
     requests = text_requests(loaded, 6) + picture_requests(loaded)
     engine.update_weights(6)
@@ -144,7 +146,7 @@ def test_new_weights_are_taken_when_told_and_not_before(engine: VLLMEngine, load
 
 def test_fifty_updates_leave_nothing_behind(engine: VLLMEngine, loaded: LoadedModel) -> None:
     requests = text_requests(loaded, 4) + picture_requests(loaded)
-    process, sizes = psutil.Process(), []
+    process, sizes, completions = psutil.Process(), [], []
     for update in range(60):
         perturb(loaded, update, 0.01)
         engine.update_weights(update)
@@ -180,6 +182,14 @@ def test_a_prompt_that_is_too_long_and_a_call_that_breaks(
         engine.generate(requests, Sampling(1020))
     monkeypatch.setattr(engine.llms[0].llm_engine, "step", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        engine.generate(requests, Sampling(8))
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    def die() -> None:
+        raise EngineDeadError
+
+    monkeypatch.setattr(engine.llms[0].llm_engine, "step", die)
+    with pytest.raises(EngineLostError, match="a process of vLLM's has ended"):
         engine.generate(requests, Sampling(8))
     monkeypatch.undo()
     assert not engine.llms[0].llm_engine.has_unfinished_requests(), "what was begun is taken out"

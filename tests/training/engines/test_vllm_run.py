@@ -1,4 +1,4 @@
-"""Runs whose replies vLLM samples: the same losses as with the embedded engine for the same episodes, and no process left."""
+"""Runs whose replies vLLM samples, and what every engine's figures say of them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lmmr1.agents.engines.vllm.engine import VLLMEngine
 from lmmr1.agents.models import LoadedModel
 from lmmr1.training.records.metrics import read_metrics
 
-from ..agents.models import random_tiny
-from .small_run import RECIPE
+from ...agents.models import random_tiny
+from ..small_run import RECIPE
 
-CHANGES = ("--checkpoint_every", "0", "--stages.critic.iterations", "1")
+CHANGES = ("--checkpoint_every", "0", "--stages.critic.iterations", "1", "--guards.entropy_low", "null")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_run_with_vllm(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         method = getattr(engine, name)
         monkeypatch.setattr(engine, name, lambda *arguments: (calls.append(name), method(*arguments))[1])
 
-    monkeypatch.setattr("lmmr1.training.run.open_engine", opening)
+    monkeypatch.setattr("lmmr1.training.launchers.local.open_engine", opening)
     options = ["--model", "model", "--engine", "vllm", "--engine.kv_cache_gib", "0.25", "--engine.sleep", "true"]
     assert cli.main(["train", "small.yaml", "--run-dir", "run", *options, *CHANGES]) == 0
     rows = read_metrics(recipe / "run" / "metrics.jsonl")
@@ -77,7 +77,7 @@ def test_an_engine_is_closed_when_the_run_breaks(recipe: Path, monkeypatch: pyte
     def interrupt(*_) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lmmr1.training.run.open_engine", opening)
+    monkeypatch.setattr("lmmr1.training.launchers.local.open_engine", opening)
     options = ["--model", "model", "--engine", "vllm", "--engine.kv_cache_gib", "0.25"]
     assert cli.main(["train", "small.yaml", "--run-dir", "run", *options]) == 130
     assert opened[0].llms == [] and not torch.distributed.is_initialized()
