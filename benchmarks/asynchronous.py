@@ -38,6 +38,7 @@ from lmmr1.training.config import (
     StageConfig,
 )
 from lmmr1.training.config.collection import AsynchronousConfig
+from lmmr1.training.launchers.local import LocalLauncher
 from lmmr1.training.stages import make_stage_runner
 
 HEADLINE = 1  # the bound that is compared with the synchronous schedule
@@ -104,7 +105,7 @@ def run(plan: Plan, bound: int | None, seed: int) -> Outcome:
     recipe = RunConfig(name="asynchronous", help="benchmark", seed=seed, stages={"digits": stage})
     policy = PolicyAgent(load_model("tiny-random", seed=seed), Sampling(6))
     half = plan.iterations // 2
-    with contextlib.closing(make_stage_runner(policy, recipe, "digits", 0)) as runner:
+    with contextlib.closing(make_stage_runner(policy, recipe, "digits", LocalLauncher(recipe))) as runner:
         rows = [runner.iterate(iteration) for iteration in range(half)]
         began = time.perf_counter()
         rows += [runner.iterate(iteration) for iteration in range(half, plan.iterations)]

@@ -18,8 +18,8 @@ from ..model import freeze
 from ..policies import load_parameters, load_policy
 from ..recipe import parse_recipe
 from ..trainers import make_trainer
-from .zero import DeepSpeedBackend, join_ranks
 from .parcels import Parcel, pack, unpack
+from .zero import DeepSpeedBackend, join_ranks
 
 
 @dataclass(frozen=True)

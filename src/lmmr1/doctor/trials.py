@@ -111,7 +111,7 @@ def _vllm() -> str:
             distributed_executor_backend="uni",
             disable_log_stats=True,
         )
-        prompts: list[TokensPrompt] = [{"prompt_token_ids": [1, 2, 3]}]
+        prompts = [TokensPrompt(prompt_token_ids=[1, 2, 3])]
         sampling = vllm.SamplingParams(max_tokens=4, ignore_eos=True, detokenize=False)
         (output,) = engine.generate(prompts, sampling, use_tqdm=False)
     count = len(output.outputs[0].token_ids)

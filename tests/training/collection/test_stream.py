@@ -85,7 +85,7 @@ class Run:
     def __init__(self, loaded: LoadedModel, config: StageConfig, choose: Choose = by_digit, **engine: Any) -> None:
         self.engine = ScriptedEngine(loaded, choose, **engine)
         self.policy = PolicyAgent(loaded, Sampling(4))
-        self.collector = AsynchronousCollector(self.policy, config, 5, 2, [self.engine])
+        self.collector = AsynchronousCollector(self.policy, config, 5, 2, engines=[self.engine])
         self.config = config
 
     def __enter__(self) -> Run:

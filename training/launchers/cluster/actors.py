@@ -83,8 +83,8 @@ class RankActor:
                 probe.bind((address, port))
             except OSError as error:
                 return UserError(
-                    f"launcher.port: the ranks cannot meet at {address}:{port} ({error.strerror}): give another port, or "
-                    "leave it out for one that is free"
+                    f"launcher.port: the ranks cannot meet at {address}:{port} ({error.strerror}): give another port, "
+                    "or leave it out for one that is free"
                 )
             return f"tcp://{address}:{probe.getsockname()[1]}"
 

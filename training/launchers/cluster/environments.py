@@ -1,7 +1,7 @@
 """Environments in actors, each of which has worker processes of its own: see `Pool`.
 
-A worker that dies costs the episode that it was at, as everywhere. An actor that dies, with the machine it was on say, is
-made anew, and the episodes that it held are played again up to where they were.
+A worker that dies costs the episode that it was at, as everywhere. An actor that dies, with the machine it was on say,
+is made anew, and the episodes that it held are played again up to where they were.
 """
 
 from __future__ import annotations
