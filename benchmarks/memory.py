@@ -29,9 +29,9 @@ from lmmr1.agents.networks.base import Rows
 from lmmr1.agents.networks.lora import Adapter, add_adapter
 from lmmr1.agents.networks.qwen import QwenNetwork
 from lmmr1.training import model as policy
+from lmmr1.training.backends.optimizer import make_optimizer
 from lmmr1.training.batching import PackedRows
 from lmmr1.training.model import freeze, run_tokens
-from lmmr1.training.optimizer import make_optimizer
 
 GIB = 2**30
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -27,15 +27,15 @@ from lmmr1.agents.networks.lora import read_adapter
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.envs.errors import UserError
 
-from .changes import check_changes
+from .backends.determinism import use_determinism
 from .config import EvaluationConfig, RunConfig
 from .config.checkpoints import EVALUATION
-from .determinism import use_determinism
 from .guards import Guards
 from .launchers.base import Launcher
 from .launchers.opening import open_launcher
 from .policies import kept_parameters, load_parameters, load_policy
 from .recipe import dump_recipe, parse_recipe
+from .records.changes import check_changes
 from .records.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from .records.metrics import MetricsWriter, read_metrics
 from .records.progress import Progress

@@ -13,11 +13,11 @@ from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.policy import PolicyAgent
 
-from ..determinism import use_determinism
 from ..model import freeze
 from ..policies import load_parameters, load_policy
 from ..recipe import parse_recipe
 from ..trainers import make_trainer
+from .determinism import use_determinism
 from .parcels import Parcel, pack, unpack
 from .zero import DeepSpeedBackend, join_ranks
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from lmmr1.agents.networks.base import Network
 
-from ..optimizer import make_optimizer
 from ..records.checkpoint import load_optimizer_tensors, optimizer_tensors
 from .base import OptimizerShape, Ranks, Result
+from .optimizer import make_optimizer
 
 
 class Alone:

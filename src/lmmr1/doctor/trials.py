@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TRIALS = ("train", "vllm", "deepspeed", "ray")
 # Enough for a machine that is busy: the first start of DeepSpeed compiles for minutes.
@@ -96,7 +97,6 @@ def _vllm() -> str:
     os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1"}
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     import vllm
-    from vllm.inputs import TokensPrompt
 
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "config.json").write_text(json.dumps(_SMALL), encoding="utf-8")
@@ -111,7 +111,7 @@ def _vllm() -> str:
             distributed_executor_backend="uni",
             disable_log_stats=True,
         )
-        prompts = [TokensPrompt(prompt_token_ids=[1, 2, 3])]
+        prompts: list[Any] = [{"prompt_token_ids": [1, 2, 3]}]
         sampling = vllm.SamplingParams(max_tokens=4, ignore_eos=True, detokenize=False)
         (output,) = engine.generate(prompts, sampling, use_tqdm=False)
     count = len(output.outputs[0].token_ids)

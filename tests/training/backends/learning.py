@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
+from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.models import load_model
 from lmmr1.agents.policy import PolicyAgent
@@ -19,6 +22,7 @@ from lmmr1.training.config import RunConfig
 from lmmr1.training.demonstrations import speaker
 from lmmr1.training.launchers.local import LocalLauncher
 from lmmr1.training.model import freeze
+from lmmr1.training.policies import load_policy
 from lmmr1.training.recipe import read_recipe
 from lmmr1.training.trainers import Trainer
 
@@ -58,28 +62,27 @@ def recipe_of(model: Path | str, backend: dict[str, Any] | None = None, **change
 
 
 def play(recipe: RunConfig, iterations: int) -> list[list[Episode]]:
-    """Episodes of the model as it starts, for each iteration."""
+    """Episodes of the model as it starts, for each iteration, with rewards that differ.
+
+    The model solves nothing, and where nothing is to be learned Adam makes steps of rounding errors.
+    """
     stage = recipe.stages["learn"]
-    policy = speaker(PolicyAgent(load_model(recipe.model.path), _sampling()), stage.rollout, "conversation")
+    policy = speaker(PolicyAgent(load_model(recipe.model.path), Sampling(1)), stage.rollout, "conversation")
     with contextlib.closing(Collector(policy, stage, 3, 0)) as collector:
-        return [collector.collect(iteration).episodes for iteration in range(iterations)]
-
-
-def _sampling() -> Any:
-    from lmmr1.agents.engines.base import Sampling
-
-    return Sampling(1)
+        played = [collector.collect(iteration).episodes for iteration in range(iterations)]
+    rng = np.random.default_rng(0)
+    for episode in itertools.chain(*played):
+        episode.turns[-1].reward = float(rng.uniform(-1, 1))
+    return played
 
 
 @contextlib.contextmanager
 def opened(recipe: RunConfig) -> Iterator[tuple[Trainer, PolicyAgent]]:
     """The trainer of the recipe's stage, and the policy that gets its weights."""
-    from lmmr1.training.policies import load_policy
-
     loaded = load_policy(recipe.model, recipe.seed)
     stage = recipe.stages["learn"]
     freeze(loaded.model, stage.freeze)
-    policy = speaker(PolicyAgent(loaded, _sampling()), stage.rollout, "conversation")
+    policy = speaker(PolicyAgent(loaded, Sampling(1)), stage.rollout, "conversation")
     with contextlib.closing(open_trainer(policy, recipe, "learn", LocalLauncher(recipe))) as trainer:
         yield trainer, policy
 

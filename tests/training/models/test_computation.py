@@ -16,8 +16,8 @@ from lmmr1.agents.networks.base import Network
 from lmmr1.agents.networks.qwen import QwenNetwork
 from lmmr1.commands.evaluate import evaluate_policy
 from lmmr1.envs.errors import UserError
+from lmmr1.training.backends.optimizer import MasterAdamW, make_optimizer
 from lmmr1.training.model import run_tokens, with_settings
-from lmmr1.training.optimizer import MasterAdamW, make_optimizer
 from lmmr1.training.recipe import read_recipe
 from lmmr1.training.run import train
 

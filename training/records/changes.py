@@ -6,8 +6,8 @@ from typing import Any
 
 from lmmr1.envs.errors import UserError
 
-from .config import RunConfig
-from .recipe import differences
+from ..config import RunConfig
+from ..recipe import differences
 
 # Settings of the model that say how it is computed, not what it is.
 COMPUTATION = ("model.gradient_checkpointing", "model.packing", "model.device")
