@@ -63,12 +63,12 @@ class Plan:
 
 
 FULL = Plan(3, tuple(MODES), 48, 4, 200)
-QUICK = Plan(1, ("synchronous", f"staleness {HEADLINE}"), 8, 2, 16)
+QUICK = Plan(1, ("synchronous", f"staleness {HEADLINE}"), 6, 2, 16)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run gave: episodes per second, successes among those judged, and means of metrics over its iterations."""
+    """What one run gave: episodes per second, successes among those judged, means of metrics over its iterations."""
 
     rate: float
     successes: int
