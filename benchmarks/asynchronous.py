@@ -63,7 +63,7 @@ class Plan:
 
 
 FULL = Plan(3, tuple(MODES), 48, 4, 200)
-QUICK = Plan(1, ("synchronous", f"staleness {HEADLINE}"), 6, 2, 16)
+QUICK = Plan(1, ("synchronous", f"staleness {HEADLINE}"), 10, 2, 16)
 
 
 @dataclass(frozen=True)
