@@ -42,7 +42,7 @@ from lmmr1.training.launchers.local import LocalLauncher
 from lmmr1.training.stages import make_stage_runner
 
 HEADLINE = 1  # the bound that is compared with the synchronous schedule
-SIZE, JUDGED = 4, 200
+SIZE = 4
 MODES: dict[str, int | None] = {
     "synchronous": None,
     "staleness 0": 0,
@@ -54,30 +54,32 @@ MODES: dict[str, int | None] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is done: seeds, the bounds compared, and the size of a run."""
+    """How much is done: seeds, the bounds compared, the size of a run, and the episodes that judge it."""
 
     seeds: int
     modes: tuple[str, ...]
     iterations: int
     groups: int
+    judged: int
 
 
-FULL = Plan(3, tuple(MODES), 48, 4)
-QUICK = Plan(1, ("synchronous", f"staleness {HEADLINE}"), 8, 2)
+FULL = Plan(3, tuple(MODES), 48, 4, 200)
+QUICK = Plan(1, ("synchronous", f"staleness {HEADLINE}"), 10, 2, 16)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run gave: episodes per second, successes among `JUDGED`, and means of metrics over its iterations."""
+    """What one run gave: episodes per second, successes among those judged, means of metrics over its iterations."""
 
     rate: float
     successes: int
+    judged: int
     figures: dict[str, float]
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % of the success."""
-        return wilson_interval(self.successes, JUDGED)
+        return wilson_interval(self.successes, self.judged)
 
 
 def world(**kwargs: Any) -> EnvironmentConfig:
@@ -110,11 +112,11 @@ def run(plan: Plan, bound: int | None, seed: int) -> Outcome:
         began = time.perf_counter()
         rows += [runner.iterate(iteration) for iteration in range(half, plan.iterations)]
         seconds = time.perf_counter() - began
-    judged = rollout(policy, lambda: world(median_seconds=0.0).make(), JUDGED, seed=seed, stream=EVALUATION_STREAM)
+    judged = rollout(policy, lambda: world(median_seconds=0.0).make(), plan.judged, seed=seed, stream=EVALUATION_STREAM)
     keys = ("reward", "staleness", "staleness_max", "waiting_seconds", "engine_utilisation", "mismatch")
     figures = {key: statistics.mean(row[key] for row in rows) for key in keys if key in rows[-1]}
     episodes = (plan.iterations - half) * plan.groups * SIZE
-    return Outcome(episodes / seconds, sum(episode.success is True for episode in judged), figures)
+    return Outcome(episodes / seconds, sum(episode.success is True for episode in judged), plan.judged, figures)
 
 
 def main() -> None:
@@ -129,7 +131,7 @@ def main() -> None:
             outcomes[mode].append(outcome)
             low, high = outcome.interval
             told = "  ".join(f"{key} {value:.3f}" for key, value in outcome.figures.items())
-            success = f"{outcome.successes / JUDGED:.3f} ({low:.3f} to {high:.3f})"
+            success = f"{outcome.successes / outcome.judged:.3f} ({low:.3f} to {high:.3f})"
             print(f"seed {seed}  {mode:12s} {outcome.rate:7.1f} episodes/s  success {success}  {told}", flush=True)
     plain = outcomes["synchronous"]
     figures: dict[str, float | None] = {}
@@ -137,7 +139,7 @@ def main() -> None:
         name = mode.replace(" ", "_")
         figures[f"{name}_episodes_per_second"] = statistics.median(outcome.rate for outcome in found)
         figures[f"{name}_speedup"] = statistics.median(a.rate / b.rate for a, b in zip(found, plain, strict=True))
-        figures[f"{name}_success"] = statistics.mean(outcome.successes / JUDGED for outcome in found)
+        figures[f"{name}_success"] = statistics.mean(outcome.successes / outcome.judged for outcome in found)
         for key in ("reward", "staleness", "waiting_seconds", "engine_utilisation"):
             values = [outcome.figures[key] for outcome in found if key in outcome.figures]
             if values:

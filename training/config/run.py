@@ -68,11 +68,15 @@ class StageConfig:
                 self.rollout.context_word == RolloutConfig().context_word,
                 "rollout.context has no meaning in a stage of kind sft: set it in each of demonstrations",
             )
-            for key in ("dynamic_sampling", "curriculum", "replay", "asynchronous"):
+            for key in ("dynamic_sampling", "curriculum", "replay"):
                 require(
                     not vars(self.collection)[key],
                     f"collection.{key} has no meaning in a stage of kind sft: demonstrations go by their weights",
                 )
+            require(
+                self.collection.asynchronous is None,
+                "collection.asynchronous has no meaning in a stage of kind sft: it plays nothing while it learns",
+            )
             return
         require(bool(self.environments), "environments is empty: a stage of kind ppo needs one at least")
         require(not self.demonstrations, "demonstrations has no meaning in a stage of kind ppo: set environments")

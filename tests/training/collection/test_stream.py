@@ -28,9 +28,11 @@ from lmmr1.training.config import (
     CollectionConfig,
     CorrectionConfig,
     CurriculumConfig,
+    DemonstrationConfig,
     PPOConfig,
     ReplayConfig,
     RolloutConfig,
+    SFTConfig,
     StageConfig,
 )
 from lmmr1.training.config.collection import AsynchronousConfig
@@ -320,6 +322,13 @@ def test_contradictions_are_told(changes: dict[str, Any], message: str) -> None:
     values = {**vars(stage(1)), **changes}
     with pytest.raises(UserError, match=message):
         StageConfig(**values)
+
+
+def test_a_supervised_stage_plays_nothing_while_it_learns() -> None:
+    collection = CollectionConfig(asynchronous=AsynchronousConfig())
+    demonstrations = [DemonstrationConfig(environment())]
+    with pytest.raises(UserError, match="collection.asynchronous has no meaning in a stage of kind sft"):
+        StageConfig("sft", "test", demonstrations=demonstrations, sft=SFTConfig(1, 1, 0.1), collection=collection)
 
 
 def test_numbers_below_nothing_are_told() -> None:
