@@ -122,15 +122,20 @@ class _Run:
     def begin_groups(self, now: float) -> None:
         """Start whatever may start."""
         plan = self.pipeline
+        loads = [(engine.load, number) for number, engine in enumerate(self.engines)]
+        heapq.heapify(loads)
+        # Where there are few, a group's episodes go to different engines, though each must then read the prompt.
+        apart = plan.groups < 4 * plan.engines
         while self.groups_begun < (self.version + plan.staleness + 1) * plan.groups:
             group = self.groups_begun
             self.groups_begun += 1
             self.unfinished[group] = plan.group_size
             self.begun.append(self.version)
-            number = min(range(plan.engines), key=lambda index: self.engines[index].load)
+            number = 0
             for place, trace in enumerate(self.lengths.draw(self.rng, plan.group_size)):
-                if place and plan.groups < 4 * plan.engines:  # too few to keep a group together
-                    number = min(range(plan.engines), key=lambda index: self.engines[index].load)
+                if apart or not place:
+                    load, number = loads[0]
+                    heapq.heapreplace(loads, (load + (1 if apart else plan.group_size), number))
                 self.episodes.append(_Episode(trace, group, self.version, number))
                 self.enter(len(self.episodes) - 1, now)
 
