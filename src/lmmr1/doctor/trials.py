@@ -96,7 +96,6 @@ def _vllm() -> str:
     os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1"}
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     import vllm
-    from vllm.inputs import TokensPrompt
 
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "config.json").write_text(json.dumps(_SMALL), encoding="utf-8")
@@ -111,9 +110,8 @@ def _vllm() -> str:
             distributed_executor_backend="uni",
             disable_log_stats=True,
         )
-        prompts: list[TokensPrompt] = [{"prompt_token_ids": [1, 2, 3]}]
         sampling = vllm.SamplingParams(max_tokens=4, ignore_eos=True, detokenize=False)
-        (output,) = engine.generate(prompts, sampling, use_tqdm=False)
+        (output,) = engine.generate([[1, 2, 3]], sampling, use_tqdm=False)
     count = len(output.outputs[0].token_ids)
     assert count == 4, f"{count} tokens of 4"
     return f"vllm {vllm.__version__}: {count} tokens generated"

@@ -71,7 +71,7 @@ def test_steps_grow_with_the_cache(pieces: int):
     engine = SimulatedEngine((0.0, 0.0, 1.0), slots=4)
     engine.add(1, 100, 50, 0.0)
     end = engine.finish()
-    assert end == pytest.approx(100 * 50 + 100**2 / 2)
+    assert end is not None and end == pytest.approx(100 * 50 + 100**2 / 2)
     for piece in range(1, pieces):
         assert engine.advance(end * piece / pieces) == []
     assert engine.finish() == pytest.approx(end) and engine.advance(end) == [1]
