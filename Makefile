@@ -43,7 +43,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(COMPLETE): $(INSTALLED)
 	@echo "Installing what the tests need: vLLM, DeepSpeed, Ray and the tools (some minutes the first time) ..."
 	@$(BIN)/pip install --quiet -e ".[$(EXTRAS)]" -c constraints.txt
-	@$(BIN)/lmmr1 doctor --repair >/dev/null
+	@$(BIN)/lmmr1 doctor --repair >.venv/doctor.txt || { cat .venv/doctor.txt; exit 1; }
 	@touch $@
 
 demo: $(INSTALLED)
