@@ -53,6 +53,7 @@ def play(folder: Path, lengths: str, groups: int, rounds: int) -> tuple[float, f
     case = Case("text", lengths, folder, ending_ids(folder, "text", lengths), groups=groups)
     side = OurSide(case, rounds + 1)
     tokens = []
+    traces: list[Trace] = []
     for iteration in range(rounds + 1):
         side.iterate(iteration)
         traces = [tuple(Turn(len(t.prompt_ids), len(t.reply_ids)) for t in e.turns) for e in side.episodes]
