@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .PHONY: help demo football test test-all lint types docs bench bench-sokoban-peers clean
 
-BENCHMARKS := rollout long_horizon harness sokoban football asynchronous
+BENCHMARKS := rollout long_horizon harness sizing sokoban football asynchronous
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
@@ -43,7 +43,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(COMPLETE): $(INSTALLED)
 	@echo "Installing what the tests need: vLLM, DeepSpeed, Ray and the tools (some minutes the first time) ..."
 	@$(BIN)/pip install --quiet -e ".[$(EXTRAS)]" -c constraints.txt
-	@$(BIN)/lmmr1 doctor --repair >/dev/null
+	@$(BIN)/lmmr1 doctor --repair >.venv/doctor.txt || { cat .venv/doctor.txt; exit 1; }
 	@touch $@
 
 demo: $(INSTALLED)

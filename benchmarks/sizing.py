@@ -52,7 +52,7 @@ def play(folder: Path, lengths: str, groups: int, rounds: int) -> tuple[float, f
     """Medians over iterations: CPU-seconds of all, of the rollout, tokens in rows; and the episodes of the last one."""
     case = Case("text", lengths, folder, ending_ids(folder, "text", lengths), groups=groups)
     side = OurSide(case, rounds + 1)
-    tokens: list[int] = []
+    tokens = []
     traces: list[Trace] = []
     for iteration in range(rounds + 1):
         side.iterate(iteration)

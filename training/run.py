@@ -217,7 +217,7 @@ class _Run:
         """Evaluate at the end of a stage, or after an iteration within it; only the former keeps sample episodes."""
         progress.evaluating(stage if iteration is None else f"{stage}, iteration {iteration}")
         began = time.process_time()
-        self.policy.engine.update_weights(self.position.rows)
+        self.policy.engine.update_weights(self.position.iteration)
         samples = self.folder / "episodes" / stage if iteration is None else None
         if samples is not None:
             shutil.rmtree(samples, ignore_errors=True)

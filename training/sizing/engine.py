@@ -22,7 +22,7 @@ class SimulatedEngine:
     def __init__(self, decode: Decode, slots: int) -> None:
         self.decode, self.slots = decode, slots
         self.now = self.steps = self.cached = self.stall = 0.0
-        self.busy = self.occupied = 0.0  # seconds with work, and seconds x sequences that ran
+        self.busy = self.decoding = self.occupied = 0.0  # seconds with work, with sequences, and these x sequences
         self.running: list[tuple[float, int, float, Hashable]] = []  # by the step at which they end
         self.waiting: deque[tuple[int, float, float, Hashable]] = deque()
         self.entered = self.most = 0
@@ -53,12 +53,13 @@ class SimulatedEngine:
         To be called at `finish()` at the latest, so that what ends makes room in time.
         """
         passed = now - self.now
-        if self.running or self.stall:
-            self.busy += passed
-            self.occupied += passed * len(self.running)
         self.now = now
         stalled = min(self.stall, passed)
         self.stall -= stalled
+        self.busy += passed if self.running else stalled
+        if self.running:
+            self.decoding += passed
+            self.occupied += passed * len(self.running)
         done = self._steps_in(passed - stalled)
         self.steps += done
         self.cached += done * len(self.running)

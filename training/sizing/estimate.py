@@ -133,32 +133,34 @@ def assumed_lengths(stage: StageConfig, shape: ModelShape, setting: Setting, rng
     return assumed(prompts, setting.mean_reply, setting.spread, stage.rollout.max_new_tokens, turns, rng)
 
 
-def learning_seconds(
-    rows: Sequence[Trace], stage: StageConfig, shape: ModelShape, setting: Setting, ranks: int, checkpointing: bool
-) -> float:
-    """Seconds of an iteration's learning on `ranks` GPUs.
+def row_operations(row: Trace, stage: StageConfig, shape: ModelShape, checkpointing: bool) -> float:
+    """Operations that an iteration's learning spends on one row.
 
     The update of the policy; log-probabilities anew where a correction asks for them; the reference, where there is
-    one; a critic's values and its update, which costs what the policy's does; and the optimizer's steps. Each minibatch
-    waits for the rank with the most to do; a row is not cut.
+    one; a critic's values and its update, which costs what the policy's does.
     """
-    frozen = is_tower_frozen(stage)
-    passes = float(has_reference(stage)) + float(stage.correction.kind != "none")
-    own_critic = stage.ppo.estimator == "gae" and stage.critic.trunk == "own"
-    passes += float(own_critic)
+    own_critic = has_critic(stage)
+    passes = float(has_reference(stage)) + float(stage.correction.kind != "none") + float(own_critic)
     updates = stage.ppo.epochs * (2 if own_critic else 1)
-    costs = []
-    for row in rows:
-        prompt, reply, image = sum(t.prompt for t in row), sum(t.reply for t in row), sum(t.image for t in row)
-        once = compute.row_operations(shape, prompt, reply) + compute.tower_operations(shape, image)
-        update = compute.update_operations(shape, prompt, reply, image, checkpointing, frozen)
-        costs.append(passes * once + updates * update)
+    prompt, reply, image = sum(t.prompt for t in row), sum(t.reply for t in row), sum(t.image for t in row)
+    once = compute.row_operations(shape, prompt, reply) + compute.tower_operations(shape, image)
+    frozen = is_tower_frozen(stage)
+    return passes * once + updates * compute.update_operations(shape, prompt, reply, image, checkpointing, frozen)
+
+
+def learning_seconds(
+    costs: Sequence[float], stage: StageConfig, shape: ModelShape, setting: Setting, ranks: int
+) -> float:
+    """Seconds of an iteration's learning on `ranks` GPUs, from the operations of its rows.
+
+    Each minibatch waits for the rank with the most to do (a row is not cut), and for the optimizer's step.
+    """
     size = -(-len(costs) // stage.ppo.minibatches)
     slowest = sum(heaviest(costs[start : start + size], ranks) for start in range(0, len(costs), size))
-    steps = stage.ppo.minibatches * updates
-    learned = memory.learned_parameters(shape, frozen)
+    steps = stage.ppo.minibatches * stage.ppo.epochs * (2 if has_critic(stage) else 1)
+    learned = memory.learned_parameters(shape, is_tower_frozen(stage))
     step = compute.step_seconds(shape, setting.gpu, setting.rates, learned, ranks)
-    if setting.stage == 3:  # weights are gathered once more for the backward pass, and again for each micro-batch
+    if setting.stage == 3:  # weights are gathered once more for the backward pass
         step *= 1.5
     return slowest / (setting.gpu.peak * setting.rates.update) + steps * step
 
@@ -174,6 +176,11 @@ def heaviest(costs: Sequence[float], ranks: int) -> float:
 def has_reference(stage: StageConfig) -> bool:
     """Whether the stage keeps a reference model."""
     return stage.kl.coefficient > 0
+
+
+def has_critic(stage: StageConfig) -> bool:
+    """Whether the stage trains a critic with a trunk of its own."""
+    return stage.ppo.estimator.startswith("gae") and stage.critic.trunk == "own"
 
 
 def is_tower_frozen(stage: StageConfig) -> bool:
@@ -233,7 +240,7 @@ def _estimate(
         longest,
         checkpointing,
         is_tower_frozen(stage),
-        stage.ppo.estimator == "gae" and stage.critic.trunk == "own",
+        has_critic(stage),
         has_reference(stage),
     )
     rank = memory.rank_memory(shape, memory.Sharding(ranks, setting.stage, setting.offload), update)
@@ -245,9 +252,12 @@ def _estimate(
     slots = max(1, min(setting.slots, room))
     engine = memory.engine_memory(shape, min(slots, wanted), context, parallel, setting.overhead)
 
+    # The same few traces are drawn again and again.
+    costs = {id(trace): row_operations(trace, stage, shape, checkpointing) for trace in lengths.traces}
+
     def learn(rows: Sequence[Trace]) -> float:
         wake = 0.0 if setting.apart else rates.wake
-        return wake + learning_seconds(rows, stage, shape, setting, ranks, checkpointing)
+        return wake + learning_seconds([costs[id(row)] for row in rows], stage, shape, setting, ranks)
 
     pipeline = Pipeline(
         engines=engines,

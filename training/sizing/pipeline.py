@@ -56,7 +56,7 @@ class Outcome:
         iteration: seconds.
         rollout, learning, syncing, environments: the share of the time in which engines, learner, the update of the
             weights and the environments' workers are at work.
-        occupancy: sequences that run in an engine, of the most that ran at once, over all time.
+        occupancy: sequences that run in an engine at work, of the most that ran at once.
         staleness: the most updates that an episode was behind when it was learned from.
         episodes, tokens: a second; tokens are those of replies.
         bottleneck: what to make faster first.
@@ -103,7 +103,7 @@ class _Run:
         self.learning = False
         self.environment_seconds = self.learning_seconds = 0.0
         self.ends: list[float] = []  # of the iterations
-        self.marks: list[tuple[float, float, float, float]] = []  # busy sums at these ends
+        self.marks: list[tuple[float, float, float]] = []  # busy sums at these ends
         self.learned_tokens: list[int] = []
         self.stalest = 0
 
@@ -122,15 +122,20 @@ class _Run:
     def begin_groups(self, now: float) -> None:
         """Start whatever may start."""
         plan = self.pipeline
+        loads = [(engine.load, number) for number, engine in enumerate(self.engines)]
+        heapq.heapify(loads)
+        # Where there are few, a group's episodes go to different engines, though each must then read the prompt.
+        apart = plan.groups < 4 * plan.engines
         while self.groups_begun < (self.version + plan.staleness + 1) * plan.groups:
             group = self.groups_begun
             self.groups_begun += 1
             self.unfinished[group] = plan.group_size
             self.begun.append(self.version)
-            number = min(range(plan.engines), key=lambda index: self.engines[index].load)
+            number = 0
             for place, trace in enumerate(self.lengths.draw(self.rng, plan.group_size)):
-                if place and plan.groups * plan.group_size < 4 * plan.engines:  # too few to keep a group together
-                    number = min(range(plan.engines), key=lambda index: self.engines[index].load)
+                if apart or not place:
+                    load, number = loads[0]
+                    heapq.heapreplace(loads, (load + (1 if apart else plan.group_size), number))
                 self.episodes.append(_Episode(trace, group, self.version, number))
                 self.enter(len(self.episodes) - 1, now)
 
@@ -213,8 +218,7 @@ class _Run:
             self.watch(number)
         self.ends.append(now + self.pipeline.sync)
         busy = sum(engine.busy for engine in self.engines)
-        occupied = sum(engine.occupied for engine in self.engines)
-        self.marks.append((busy, occupied, self.environment_seconds, self.learning_seconds))
+        self.marks.append((busy, self.environment_seconds, self.learning_seconds))
         self.begin_groups(now)
         self.learn(now)
 
@@ -239,25 +243,18 @@ def simulate(pipeline: Pipeline, lengths: Lengths, rng: np.random.Generator, ite
 def _outcome(run: _Run, pipeline: Pipeline) -> Outcome:
     counted = len(run.ends) - 1
     seconds = run.ends[-1] - run.ends[0]
-    busy, occupied, environment, learning = (
-        last - first for first, last in zip(run.marks[0], run.marks[-1], strict=True)
-    )
+    busy, environment, learning = (last - first for first, last in zip(run.marks[0], run.marks[-1], strict=True))
     sync = pipeline.sync * counted / seconds
-    # Engines stand still during an update of the weights; that is its own share.
-    rollout = max(0.0, busy / pipeline.engines / seconds - sync)
     shares = {
-        "rollout": rollout,
+        # Engines stand still during an update of the weights; that is its own share.
+        "rollout": max(0.0, busy / pipeline.engines / seconds - sync),
         "learning": learning / seconds,
         "syncing": sync,
         "environments": environment / pipeline.workers / seconds,
     }
-    occupancy = occupied / sum(max(engine.most, 1) for engine in run.engines) / seconds
+    worked = [engine for engine in run.engines if engine.decoding]
+    occupancy = sum(engine.occupied / engine.decoding / engine.most for engine in worked) / len(worked)
     episodes = counted * pipeline.groups * pipeline.group_size
-    worst = max(shares, key=lambda name: shares[name])
-    names = {"rollout": "decoding", "learning": "learning", "syncing": "weight updates", "environments": "environments"}
-    bottleneck = names[worst]
-    if worst == "rollout" and occupancy < rollout / 2:  # most of the time most of what was begun has ended
-        bottleneck = "the longest replies"
     return Outcome(
         seconds / counted,
         **shares,
@@ -265,5 +262,18 @@ def _outcome(run: _Run, pipeline: Pipeline) -> Outcome:
         staleness=run.stalest,
         episodes=episodes / seconds,
         tokens=sum(run.learned_tokens[1:]) / seconds,
-        bottleneck=bottleneck,
+        bottleneck=_bottleneck(shares, occupancy, pipeline.staleness == 0),
     )
+
+
+def _bottleneck(shares: dict[str, float], occupancy: float, synchronous: bool) -> str:
+    """What is waited for most. In turn, all that is neither learning nor an update waits for the last episode."""
+    spans = dict(shares)
+    if synchronous:
+        waited = "rollout" if shares["rollout"] >= shares["environments"] else "environments"
+        spans[waited] = 1 - shares["learning"] - shares["syncing"]
+    worst = max(spans, key=lambda name: spans[name])
+    # The engines' work, had their batches been full all the time, would fit into less than half of the wait.
+    if worst == "rollout" and shares["rollout"] * occupancy < spans["rollout"] / 2:
+        return "long replies"
+    return {"rollout": "decoding", "syncing": "weight updates"}.get(worst, worst)

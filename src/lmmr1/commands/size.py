@@ -134,7 +134,7 @@ def describe(estimates: list[Estimate]) -> str:
     add("  learning alone", [f"{one.seconds:.0f}" for one in estimates])
     add("Tokens of replies / s", [f"{one.outcome.tokens:,.0f}" for one in estimates])
     for name in ("rollout", "learning", "syncing", "environments", "occupancy"):
-        title = {"rollout": "Busy: engines", "occupancy": "Engines' batch, of its most"}.get(name, f"      {name}")
+        title = {"rollout": "Busy: engines", "occupancy": "Their batch, of its most"}.get(name, f"      {name}")
         add(title, [f"{100 * vars(one.outcome)[name]:.0f} %" for one in estimates])
     add("Waits for", [one.outcome.bottleneck for one in estimates])
     add("Updates behind, at most", [str(one.outcome.staleness) for one in estimates])

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 TRIALS = ("train", "vllm", "deepspeed", "ray")
 # Enough for a machine that is busy: the first start of DeepSpeed compiles for minutes.
@@ -111,9 +110,8 @@ def _vllm() -> str:
             distributed_executor_backend="uni",
             disable_log_stats=True,
         )
-        prompts: list[Any] = [{"prompt_token_ids": [1, 2, 3]}]
         sampling = vllm.SamplingParams(max_tokens=4, ignore_eos=True, detokenize=False)
-        (output,) = engine.generate(prompts, sampling, use_tqdm=False)
+        (output,) = engine.generate([[1, 2, 3]], sampling, use_tqdm=False)
     count = len(output.outputs[0].token_ids)
     assert count == 4, f"{count} tokens of 4"
     return f"vllm {vllm.__version__}: {count} tokens generated"

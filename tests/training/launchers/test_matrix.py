@@ -39,7 +39,7 @@ def cluster() -> Iterator[str]:
     nodes.add_node(num_cpus=3)
     with contextlib.ExitStack() as stack:
         stack.callback(nodes.shutdown)
-        yield nodes.address
+        yield str(nodes.address)
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def test_steps_grow_with_the_cache(pieces: int):
     engine = SimulatedEngine((0.0, 0.0, 1.0), slots=4)
     engine.add(1, 100, 50, 0.0)
     end = engine.finish()
-    assert end == pytest.approx(100 * 50 + 100**2 / 2)
+    assert end is not None and end == pytest.approx(100 * 50 + 100**2 / 2)
     for piece in range(1, pieces):
         assert engine.advance(end * piece / pieces) == []
     assert engine.finish() == pytest.approx(end) and engine.advance(end) == [1]
@@ -101,6 +101,12 @@ def test_weight_updates_hold_the_engines_up():
     assert outcome.iteration == pytest.approx(35) and outcome.syncing == pytest.approx(5 / 35)
 
 
+def test_engines_without_work_are_idle():
+    outcome = run(replace(PLAIN, engines=16, sync=5.0, group_size=1), 20)
+    assert outcome.rollout == pytest.approx(20 / 35 * 4 / 16), "4 of 16 engines have something to do"
+    assert outcome.occupancy == pytest.approx(1.0)
+
+
 def test_environments_can_be_the_bottleneck():
     # 8 episodes of 3 turns, 10 s each, two at a time: 120 s; decoding needs 6.
     outcome = run(replace(PLAIN, workers=2, learn=lambda rows: 1.0), 2, environment=10.0, turns=3)
@@ -112,7 +118,7 @@ def test_long_tails_are_what_asynchronous_rollouts_are_for():
     replies = [10] * 15 + [400]
     plan = replace(PLAIN, engines=2, groups=16, learn=lambda rows: 50.0)
     waiting, free = run(plan, *replies, iterations=12), run(replace(plan, staleness=2), *replies, iterations=12)
-    assert waiting.bottleneck == "the longest replies"
+    assert waiting.bottleneck == "long replies"
     assert free.episodes > 1.5 * waiting.episodes
 
 
@@ -129,7 +135,7 @@ def test_nothing_is_learned_from_that_is_too_old(staleness: int):
     plan = replace(PLAIN, engines=3, slots=4, groups=8, staleness=staleness, learn=learn)
     outcome = run(plan, *replies, iterations=15)
     assert outcome.staleness <= staleness
-    assert seen == [16] * 15
+    assert set(seen) == {16} and len(seen) >= 15
 
 
 def test_the_same_seed_gives_the_same_figures():
