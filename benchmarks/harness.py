@@ -42,6 +42,7 @@ from lmmr1.envs.messages import Message, message_images
 from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.training.collection.collect import Collected
 from lmmr1.training.config import KLConfig, OptimizerConfig, PPOConfig, RolloutConfig, RunConfig, StageConfig
+from lmmr1.training.run import keep_freed_memory
 from lmmr1.training.stages import PPOStage
 
 SEED, GROUPS, GROUP_SIZE, KL, LEARNING_RATE = 0, 32, 8, 1e-3, 6e-5

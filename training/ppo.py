@@ -168,7 +168,8 @@ class PPOTrainer:
             yield pack_rows(batch, part, self.policy.loaded.pad_id)
 
     def _run(self, network: Network, packed: PackedRows) -> TokenOutputs:
-        return run_tokens(network, self.policy.sampler, packed, self.config.rollout.temperature, self._features())
+        temperature, everything = self.config.rollout.temperature, self.config.kl.estimator == "full"
+        return run_tokens(network, self.policy.sampler, packed, temperature, self._features(), everything)
 
     @torch.no_grad()
     def _reference(self, batch: TokenBatch) -> tuple[Tensor, Tensor | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import hashlib
 import json
@@ -41,6 +42,8 @@ from .stages import StageRunner, check_fit, make_stage_runner
 Evaluate = Callable[[PolicyAgent, EvaluationConfig, int, Path | None], dict[str, Any]]
 START = "start"
 BEST = "best"
+# Of glibc's mallopt: memory beyond so much at the end of the heap goes back; what is larger gets a mapping of its own.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
 @dataclass
@@ -78,6 +81,7 @@ def train(
     Raises:
         UserError: the recipe does not fit the folder, the model or the environments.
     """
+    keep_freed_memory()
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
     # Filling what is about to be written anyway finds mistakes of torch's, and takes 5 % of an iteration.
@@ -87,6 +91,18 @@ def train(
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from error
     return _Run(recipe, folder, evaluate, resume, allow_changes).go()
+
+
+def keep_freed_memory() -> None:
+    """Let this process reuse up to 512 MiB that it has freed: under glibc; elsewhere nothing changes.
+
+    An iteration frees and asks for the same tensors again and again. Each would be taken from the system anew, page by
+    page, which takes 5 % of the time of a small model.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(TRIM_THRESHOLD, 512 << 20)
 
 
 @contextlib.contextmanager
