@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmmr1.agents.networks.operations import rms_norm
+from lmmr1.agents.networks.operations import rms_norm, token_figures
 from lmmr1.agents.networks.rotary import rotate, rotate_back
 
 
@@ -38,3 +38,29 @@ def test_rotating_back_undoes_rotating() -> None:
     turned = rotate(heads, cosine, sine)
     assert not torch.allclose(turned, heads, atol=0.1)
     assert torch.allclose(rotate_back(turned, cosine, sine), heads, atol=1e-6)
+
+
+@pytest.mark.parametrize("learned", ["logprobs", "entropies", "both"])
+def test_token_figures_are_those_of_the_log_softmax(learned: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(30, 11, generator=generator)
+    logits[:, 3] = -1e9  # banned
+    logits[0, 0] = 300.0  # so likely that all others have no probability at all
+    tokens = torch.tensor([4, *torch.randint(4, 11, (29,), generator=generator).tolist()])
+    weights = torch.randn(2, 30, generator=generator)
+
+    def plain(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        distributions = torch.log_softmax(logits, -1)
+        return distributions.gather(-1, tokens[:, None])[:, 0], -(distributions.exp() * distributions).sum(-1)
+
+    results = []
+    for function in (lambda z: token_figures(z, tokens), plain):
+        inputs = logits.clone().requires_grad_()
+        logprobs, entropies = function(inputs)
+        used = {"logprobs": [logprobs], "entropies": [entropies], "both": [logprobs, entropies]}[learned]
+        rows = weights[:1] if learned == "logprobs" else weights[1:] if learned == "entropies" else weights
+        total = sum((part * row).sum() for part, row in zip(used, rows, strict=True))
+        assert isinstance(total, torch.Tensor)
+        results.append((logprobs.detach(), entropies.detach(), torch.autograd.grad(total, inputs)[0]))
+    for ours, torchs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=3e-6)
