@@ -104,7 +104,8 @@ def run_tokens(
         return token_figures(sampler.raise_bans(network.logits(hidden), temperature), tokens)
 
     whole = len(tokens) * network.vocabulary_size <= LOGIT_LIMIT
-    if distributions and whole:
+    # Where nothing learns from it, the log-softmax is the shorter way.
+    if whole and (distributions or not torch.is_grad_enabled()):
         everything = head(hidden)
         logprobs = everything.gather(-1, tokens[:, None])[:, 0]
         return TokenOutputs(source, logprobs[source], hidden, head, everything)

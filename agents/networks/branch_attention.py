@@ -34,7 +34,7 @@ class Block:
         first: the place of their first token; places of a block follow each other row by row.
         queries: int64 (rows * length,), the token at each of its places.
         keys: int64 (rows, columns), the tokens that a row may look at: those of its beginning, then its own.
-        seen: bool (rows or 1, length, columns), who sees whom.
+        unseen: float32 (rows or 1, length, columns), what is added to the scores: 0, or -inf where one is not seen.
         owned: float32 (beginnings, rows), 1 where an ending has that beginning; None of beginnings.
     """
 
@@ -43,7 +43,7 @@ class Block:
     first: int
     queries: Tensor
     keys: Tensor
-    seen: Tensor
+    unseen: Tensor
     owned: Tensor | None
 
     @property
@@ -152,9 +152,8 @@ class _Written:
         heads, kv_heads, dim = inputs[0].shape[2], *inputs[1].shape[2:]
         query = cls.stacked(inputs[0], kv_heads)
         key, value = (part.transpose(1, 2).flatten(0, 1) for part in inputs[1:])
-        unseen = torch.zeros(block.seen.shape, device=query.device).masked_fill_(~block.seen, -torch.inf)
         shape = (block.rows, kv_heads, heads // kv_heads, block.length, block.columns)
-        unseen = unseen[:, None, None].expand(shape).reshape(len(query), -1, block.columns)
+        unseen = block.unseen[:, None, None].expand(shape).reshape(len(query), -1, block.columns)
         weights = torch.baddbmm(unseen, query, key.mT, alpha=dim**-0.5).softmax(-1)
         mixed = cls.unstacked(torch.bmm(weights, value), block.rows, block.length)
         return cls(query, key, value, weights, mixed.flatten(2).flatten(0, 1))
@@ -200,7 +199,7 @@ class _Torchs:
         with torch.set_grad_enabled(apart or torch.is_grad_enabled()):
             mixed = F.scaled_dot_product_attention(
                 *(part.transpose(1, 2) for part in leaves),
-                attn_mask=None if causal else block.seen[:, None],
+                attn_mask=None if causal else block.unseen[:, None].to(inputs[0].dtype),
                 is_causal=causal,
                 enable_gqa=grouped,
             )

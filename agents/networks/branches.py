@@ -130,7 +130,7 @@ class BranchedRows:
             at = spread
         count, width = self.beginnings.ids.shape
         begun = at[: count * width].view(count, width)
-        causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()[None]
+        causal = torch.full((width, width), -torch.inf, device=device).triu(1)[None]
         blocks = [Block(count, width, 0, begun.flatten(), begun, causal, None)]
         owners, splits = self.owners.to(device), self.splits.to(device)
         first = count * width
@@ -139,12 +139,13 @@ class BranchedRows:
             chosen = torch.from_numpy(members).to(device)
             own, owner = at[first : first + rows * length].view(rows, length), owners[chosen]
             # An ending sees the real part of its beginning, and itself up to where it stands.
-            start = torch.arange(width, device=device) < splits[chosen][:, None, None]
-            itself = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-            seen = torch.cat([start.expand(-1, length, -1), itself.expand(rows, -1, -1)], -1)
+            unseen = torch.zeros(rows, length, width + length, device=device)
+            beyond = torch.arange(width, device=device) >= splits[chosen][:, None, None]
+            unseen[:, :, :width].masked_fill_(beyond, -torch.inf)
+            unseen[:, :, width:] += torch.full((length, length), -torch.inf, device=device).triu(1)
             owned = (owner == torch.arange(count, device=device)[:, None]).float()
             keys = torch.cat([begun[owner], own], 1)
-            blocks.append(Block(rows, length, first, own.flatten(), keys, seen, owned))
+            blocks.append(Block(rows, length, first, own.flatten(), keys, unseen, owned))
             first += rows * length
         return BranchShape(tuple(blocks), len(real), tokens, spread)
 
