@@ -123,7 +123,7 @@ def _attend(
             *(part.index_select(0, block.keys.flatten()).unflatten(0, block.keys.shape) for part in (key, value)),
         )
         scores = block.rows * network.heads * block.length * block.columns
-        small = scores <= MOST_SCORES and query.dtype == torch.float32 and query.device.type == "cpu"
+        small = apart and scores <= MOST_SCORES and query.dtype == torch.float32 and query.device.type == "cpu"
         calls.append(_Written.run(inputs, block) if small else _Torchs.run(inputs, block, network.grouped, apart))
     mixed = torch.cat([call.mixed for call in calls])
     return (mixed if shape.tokens is None else mixed.index_select(0, shape.tokens)), calls
@@ -153,8 +153,9 @@ class _Written:
         query = cls.stacked(inputs[0], kv_heads)
         key, value = (part.transpose(1, 2).flatten(0, 1) for part in inputs[1:])
         shape = (block.rows, kv_heads, heads // kv_heads, block.length, block.columns)
-        unseen = block.unseen[:, None, None].expand(shape).reshape(len(query), -1, block.columns)
-        weights = torch.baddbmm(unseen, query, key.mT, alpha=dim**-0.5).softmax(-1)
+        scores = block.unseen[:, None, None].expand(shape).clone(memory_format=torch.contiguous_format)
+        scores = scores.view(len(query), -1, block.columns).baddbmm_(query, key.mT, alpha=dim**-0.5)
+        weights = scores.softmax(-1)
         mixed = cls.unstacked(torch.bmm(weights, value), block.rows, block.length)
         return cls(query, key, value, weights, mixed.flatten(2).flatten(0, 1))
 
