@@ -148,7 +148,7 @@ class EmbeddedEngine:
         return _Call(requests, sampling, self.network.weights(), stamp, prefixes, features, results, stops)
 
     def _extend_rotary(self, count: int) -> None:
-        if len(self._rotary[0]) < count:
+        if len(self._rotary) < count:
             self._rotary = self.network.text_rotary(2 * count)
 
     def _features(self, images: Sequence[PixelInput]) -> dict[bytes, Tensor]:
@@ -210,8 +210,8 @@ class EmbeddedEngine:
 
     def _decode(self, decoder: DecodingNetwork, batch: Batch) -> Tensor:
         """Run the last sampled tokens; logits (rows, vocabulary)."""
-        cosine, sine = (table.index_select(0, batch.positions) for table in self._rotary)
-        logits = decoder.step(batch.tokens, (cosine, sine), batch.keys, batch.values, *batch.window())
+        turn = self._rotary.index_select(0, batch.positions)
+        logits = decoder.step(batch.tokens, turn, batch.keys, batch.values, *batch.window())
         batch.column += 1
         batch.positions += 1
         return logits

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .rotary import rotate, rotate_back
+from .rotary import rotate
 
 if TYPE_CHECKING:
     from .qwen import QwenNetwork
@@ -76,13 +76,13 @@ class BranchShape:
     spread: Tensor | None
 
 
-def attend_branches(network: QwenNetwork, joined: Tensor, cosine: Tensor, sine: Tensor, shape: BranchShape) -> Tensor:
+def attend_branches(network: QwenNetwork, joined: Tensor, turn: Tensor, shape: BranchShape) -> Tensor:
     """What attention makes of projected tokens.
 
     Args:
         network: whose heads they are.
         joined: (tokens, (heads + 2 * kv_heads) * dim), queries, keys and values side by side, not rotated.
-        cosine, sine: (tokens, 1, dim).
+        turn: complex64 (tokens, 1, dim / 2), see `rotate`.
         shape: of the tree.
 
     Returns:
@@ -90,17 +90,17 @@ def attend_branches(network: QwenNetwork, joined: Tensor, cosine: Tensor, sine: 
     """
     # Checkpointing drops what autograd keeps and makes it again; of what a function keeps for itself it knows nothing.
     if network.checkpointing or not (torch.is_grad_enabled() and joined.requires_grad):
-        return _attend(network, _cut(network, joined, cosine, sine), shape)[0]
-    return _BranchAttention.apply(joined, cosine, sine, shape, network)  # pyright: ignore[reportReturnType]  # untyped
+        return _attend(network, _cut(network, joined, turn), shape)[0]
+    return _BranchAttention.apply(joined, turn, shape, network)  # pyright: ignore[reportReturnType]  # untyped
 
 
 _Parts = tuple[Tensor, Tensor, Tensor]
 
 
-def _cut(network: QwenNetwork, joined: Tensor, cosine: Tensor, sine: Tensor) -> _Parts:
+def _cut(network: QwenNetwork, joined: Tensor, turn: Tensor) -> _Parts:
     """Turned queries, turned keys and values, each (tokens, its heads, dim)."""
     heads = joined.unflatten(-1, (-1, network.head_dim))
-    turned = rotate(heads[:, : network.heads + network.kv_heads], cosine, sine)
+    turned = rotate(heads[:, : network.heads + network.kv_heads], turn)
     return turned[:, : network.heads], turned[:, network.heads :], heads[:, network.heads + network.kv_heads :]
 
 
@@ -215,23 +215,23 @@ class _Torchs:
 class _BranchAttention(torch.autograd.Function):
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, joined: Tensor, cosine: Tensor, sine: Tensor, shape: BranchShape, network: QwenNetwork
+        ctx: Any, joined: Tensor, turn: Tensor, shape: BranchShape, network: QwenNetwork
     ) -> Tensor:
-        mixed, ctx.calls = _attend(network, _cut(network, joined, cosine, sine), shape, apart=True)
+        mixed, ctx.calls = _attend(network, _cut(network, joined, turn), shape, apart=True)
         ctx.shape, ctx.heads = shape, (network.heads, network.kv_heads)
-        ctx.save_for_backward(cosine, sine)
+        ctx.save_for_backward(turn)
         return mixed
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         shape: BranchShape = ctx.shape
         heads, kv_heads = ctx.heads
-        cosine, sine = ctx.saved_tensors
+        [turn] = ctx.saved_tensors
         if shape.tokens is not None:
             # What stands in the padding was seen by nobody.
             grad = grad.new_zeros(shape.places, grad.shape[1]).index_copy_(0, shape.tokens, grad)
-        joined = grad.new_empty(shape.places, heads + 2 * kv_heads, cosine.shape[-1])
+        joined = grad.new_empty(shape.places, heads + 2 * kv_heads, 2 * turn.shape[-1])
         for block, call in zip(shape.blocks, ctx.calls, strict=True):
             here = slice(block.first, block.first + block.rows * block.length)
             query, *others = call.gradients(grad[here], block)
@@ -244,8 +244,9 @@ class _BranchAttention(torch.autograd.Function):
         if shape.tokens is not None:
             joined = joined.index_select(0, shape.tokens)
         turned = joined[:, : heads + kv_heads]
-        turned.copy_(rotate_back(turned, cosine, sine))
-        return joined.flatten(1), None, None, None, None
+        # The gradient turns back.
+        turned.copy_(rotate(turned, turn.conj_physical()))
+        return joined.flatten(1), None, None, None
 
 
 def add_up(sums: Tensor, parts: Tensor, owned: Tensor) -> None:

@@ -199,11 +199,11 @@ def run_branches(
         ids, positions, wanted = ids[shape.tokens], positions[:, shape.tokens], shape.spread[wanted]
     images = [image for part in rows.parts for image in network.row_features(part, known)]
     hidden = network.embed(None, ids, images)
-    cosine, sine = (part[:, None] for part in network.rotary(positions))
+    turn = network.rotary(positions)[:, None]
     # What the last layer makes of other tokens nobody reads. Rows read the end of a beginning that they share together.
     read, copies = wanted.unique(return_inverse=True)
     for number, layer in enumerate(network.decoder.layers, 1):
-        inputs = (network, layer, hidden, cosine, sine, shape, read if number == len(network.decoder.layers) else None)
+        inputs = (network, layer, hidden, turn, shape, read if number == len(network.decoder.layers) else None)
         if network.checkpointing and torch.is_grad_enabled():
             hidden = checkpoint(_run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
         else:
@@ -215,8 +215,7 @@ def _run_layer(
     network: QwenNetwork,
     layer: nn.Module,
     hidden: Tensor,
-    cosine: Tensor,
-    sine: Tensor,
+    turn: Tensor,
     shape: BranchShape,
     read: Tensor | None,
 ) -> Tensor:
@@ -227,7 +226,7 @@ def _run_layer(
     """
     weights = network.layer_weights(layer)
     joined = network.project(weights, hidden)
-    mixed = attend_branches(network, joined, cosine, sine, shape)
+    mixed = attend_branches(network, joined, turn, shape)
     if read is not None:
         hidden, mixed = hidden.index_select(0, read), mixed.index_select(0, read)
     return network.after_attention(weights, hidden, mixed)

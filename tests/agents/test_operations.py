@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lmmr1.agents.networks.operations import rms_norm, token_figures
-from lmmr1.agents.networks.rotary import rotate, rotate_back
+from lmmr1.agents.networks.rotary import pairing, rotate
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -31,13 +31,20 @@ def test_rms_norm_is_that_of_torch_and_so_is_its_gradient(dtype: torch.dtype) ->
         assert torch.equal(rms_norm(hidden, weight, 1e-6), results[0][0])
 
 
-def test_rotating_back_undoes_rotating() -> None:
+def test_turning_pairs_is_turning_halves() -> None:
     generator = torch.Generator().manual_seed(0)
     heads, angles = torch.randn(7, 4, 12, generator=generator), torch.randn(7, 1, 6, generator=generator)
-    cosine, sine = torch.cat([angles.cos()] * 2, -1), torch.cat([-angles.sin(), angles.sin()], -1)
-    turned = rotate(heads, cosine, sine)
-    assert not torch.allclose(turned, heads, atol=0.1)
-    assert torch.allclose(rotate_back(turned, cosine, sine), heads, atol=1e-6)
+    # Qwen's way: the halves of a head, one with the sine of the other.
+    first, second = heads.chunk(2, -1)
+    expected = torch.cat(
+        [first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()], -1
+    )
+    order = pairing(3, 1, 12)
+    assert sorted(order.tolist()) == list(range(48))
+    paired = heads.flatten(1)[:, order].view(7, 4, 12)
+    assert torch.equal(paired[:, 3], heads[:, 3])  # the last head is a value, which nobody turns
+    turned = rotate(paired[:, :3], torch.polar(torch.ones_like(angles), angles))
+    torch.testing.assert_close(turned, expected.flatten(1)[:, order].view(7, 4, 12)[:, :3])
 
 
 @pytest.mark.parametrize("learned", ["logprobs", "entropies", "both"])
