@@ -18,15 +18,11 @@ from ..networks.base import PixelInput
 from ..networks.decoding import DecodingNetwork
 from ..networks.qwen import QwenNetwork, Weights
 from .base import Completion, Request, Sampling, uniforms
-from .batch import Batch
+from .batch import COMPACT_AT, PREFIX_BYTES, Batch
 from .prefill import Prompt, prefill
 from .prefix import KeptRows, Prefix, weight_stamp
 from .sampler import Sampler
 from .stopping import StopStrings, is_finished
-
-# Leaving the batch costs a copy of the cache; it pays once this share of the rows has ended.
-COMPACT_AT = 0.25
-PREFIX_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
