@@ -272,7 +272,7 @@ def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
 
 KINDS_OF_WORK = {
     "matrix products": "mm addmm bmm baddbmm",
-    "attention": "scaled_dot flash_attention",
+    "attention by torch's own function": "scaled_dot flash_attention",
     "copies and layout": "copy cat roll index gather scatter pad fill zero clone select",
 }
 
@@ -296,7 +296,7 @@ def print_profile(side: OurSide, iteration: int, theirs: float) -> None:
     spent["Python, the autograd engine"] = whole - sum(spent.values())
     print(f"  profile of our iteration ({1000 * before:.0f} ms; three times TRL would be {1000 * theirs / 3:.0f} ms)")
     for kind, seconds in spent.items():
-        print(f"        {kind:32s} {seconds / whole:4.0%}")
+        print(f"        {kind:34s} {seconds / whole:4.0%}")
 
 
 def main() -> None:

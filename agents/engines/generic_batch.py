@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -107,7 +108,8 @@ class GenericBatch:
 
 def layers_of(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
     """Keys and values of each layer, (rows, kv_heads, columns, dim)."""
-    return [(layer.keys, layer.values) for layer in cache.layers]  # pyright: ignore[reportReturnType]  # once written
+    layers: Any = cache.layers  # of attention, and written to
+    return [(layer.keys, layer.values) for layer in layers]
 
 
 def cache_of(layers: Sequence[tuple[Tensor, Tensor]]) -> DynamicCache:

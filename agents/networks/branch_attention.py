@@ -118,9 +118,11 @@ def _attend(
     query, key, value = parts
     calls: list[_Written | _Torchs] = []
     for block in shape.blocks:
+        around = block.keys.flatten()
         inputs = (
             query.index_select(0, block.queries).unflatten(0, (block.rows, block.length)),
-            *(part.index_select(0, block.keys.flatten()).unflatten(0, block.keys.shape) for part in (key, value)),
+            key.index_select(0, around).unflatten(0, block.keys.shape),
+            value.index_select(0, around).unflatten(0, block.keys.shape),
         )
         scores = block.rows * network.heads * block.length * block.columns
         small = apart and scores <= MOST_SCORES and query.dtype == torch.float32 and query.device.type == "cpu"
@@ -177,7 +179,7 @@ class _Written:
         grad = self.stacked(grad.view(block.rows, block.length, -1, dim), kv_heads)
         value = torch.bmm(self.weights.mT, grad)
         scores = torch.bmm(grad, self.value.mT)
-        scores = torch._softmax_backward_data(scores, self.weights, -1, torch.float32)
+        scores = torch.ops.aten._softmax_backward_data(scores, self.weights, -1, torch.float32)
         query = torch.bmm(scores, self.key).mul_(dim**-0.5)
         key = torch.bmm(scores.mT, self.query).mul_(dim**-0.5)
         others = (part.unflatten(0, (block.rows, kv_heads)).transpose(1, 2) for part in (key, value))

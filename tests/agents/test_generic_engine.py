@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lmmr1.agents.engines.base import Completion, Request, Sampling
+from lmmr1.agents.engines.batch import PREFIX_BYTES
 from lmmr1.agents.engines.generic import GenericEngine
 from lmmr1.agents.models import LoadedModel, load_model
 from lmmr1.agents.networks.generic import GenericNetwork
@@ -27,8 +28,9 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return load_model(str(folder))
 
 
-def engine(loaded: LoadedModel, slots: int, **options: int) -> GenericEngine:
-    return GenericEngine(GenericNetwork(loaded.model), loaded.banned_ids, ENDS, loaded.pad_id, slots, **options)
+def engine(loaded: LoadedModel, slots: int, prefix_bytes: int = PREFIX_BYTES) -> GenericEngine:
+    network = GenericNetwork(loaded.model)
+    return GenericEngine(network, loaded.banned_ids, ENDS, loaded.pad_id, slots, prefix_bytes=prefix_bytes)
 
 
 def words(loaded: LoadedModel, rng: np.random.Generator, pictured: bool) -> tuple[np.ndarray, tuple]:
