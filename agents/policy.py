@@ -14,7 +14,8 @@ from lmmr1.envs.messages import message_images
 from .base import AgentReply, Conversation
 from .context import Context
 from .engines.base import Completion, Engine, Request, Sampling
-from .engines.embedded import PREFIX_BYTES, EmbeddedEngine
+from .engines.batch import PREFIX_BYTES
+from .engines.embedded import EmbeddedEngine
 from .engines.generic import GenericEngine
 from .engines.sampler import Sampler
 from .engines.stopping import StopStrings
@@ -54,7 +55,7 @@ class PolicyAgent:
         max_context_tokens: a prompt that leaves no room for a full reply under this ends the episode as truncated.
         slots: how many sequences decode side by side.
         name: for tables and films.
-        prefix_bytes: the memory for what the embedded engine keeps of conversations between their turns.
+        prefix_bytes: the memory for what the engine keeps of conversations between their turns.
         engine: one that is shared by several agents over the same model, and closed by whoever made it; without it the
             agent makes its own, in this process.
 
@@ -175,4 +176,4 @@ def make_engine(loaded: LoadedModel, slots: int, prefix_bytes: int = PREFIX_BYTE
     if isinstance(loaded.network, QwenNetwork):
         return EmbeddedEngine(loaded.network, *ids, slots, stop_strings, prefix_bytes)
     assert isinstance(loaded.network, GenericNetwork)
-    return GenericEngine(loaded.network, *ids, slots, stop_strings)
+    return GenericEngine(loaded.network, *ids, slots, stop_strings, prefix_bytes)

@@ -23,7 +23,7 @@ from rollout import load_flattened
 import lmmr1
 from lmmr1.agents.base import Conversation
 from lmmr1.agents.engines.base import Sampling
-from lmmr1.agents.engines.embedded import PREFIX_BYTES
+from lmmr1.agents.engines.batch import PREFIX_BYTES
 from lmmr1.agents.episode import Turn
 from lmmr1.agents.models import LoadedModel
 from lmmr1.agents.policy import PolicyAgent

@@ -18,6 +18,7 @@ from lmmr1.agents.networks.base import Network
 from lmmr1.agents.networks.branches import BranchedRows, run_branches
 from lmmr1.agents.networks.generic import GenericNetwork
 from lmmr1.agents.networks.lora import BaseNetwork, adapter_tensors, is_adapter
+from lmmr1.agents.networks.operations import token_figures
 from lmmr1.agents.networks.qwen import QwenNetwork
 from lmmr1.envs.errors import UserError
 
@@ -42,7 +43,7 @@ class TokenOutputs:
         logprobs: float32 (n,), of the sampled ids at the sampling temperature.
         hidden: (m, hidden), the states that predict the tokens.
         head: hidden states to all their log-probabilities.
-        whole: float32 (m, vocabulary), all log-probabilities, or None where they are only ever made in chunks.
+        whole: float32 (m, vocabulary), all log-probabilities, where they were asked for and need no chunks; else None.
         spread: float32 (m,), the entropies where `whole` is None.
     """
 
@@ -82,10 +83,19 @@ def run_tokens(
     packed: PackedRows,
     temperature: float,
     features: dict[bytes, Tensor] | None = None,
+    distributions: bool = False,
 ) -> TokenOutputs:
     """Run some rows of a batch; only positions that predict a reply token reach the vocabulary.
 
     Their logits exist whole only where tokens times vocabulary stay within `LOGIT_LIMIT`.
+
+    Args:
+        network: what runs them.
+        sampler: of the policy.
+        packed: the rows.
+        temperature: at which the tokens were sampled.
+        features: of images, by digest, where they are known.
+        distributions: whether all log-probabilities will be asked for too.
     """
     hidden = predicting_states(network, packed, features)
     source, tokens = packed.source.to(hidden.device), packed.tokens.to(hidden.device)
@@ -93,17 +103,22 @@ def run_tokens(
     def head(hidden: Tensor) -> Tensor:
         return sampler.log_probabilities(network.logits(hidden), temperature)
 
-    def figures(hidden: Tensor, tokens: Tensor) -> Tensor:
-        distributions = head(hidden)
-        chosen = distributions.gather(-1, tokens[:, None])[:, 0]
-        return torch.stack([chosen, _entropies(distributions)], -1)
+    def figures(hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        return token_figures(sampler.raise_bans(network.logits(hidden), temperature), tokens)
 
-    if len(tokens) * network.vocabulary_size > LOGIT_LIMIT:
-        both = in_chunks(figures, chunk_length(network.vocabulary_size), hidden, tokens)
-        return TokenOutputs(source, both[:, 0][source].cpu(), hidden, head, None, both[:, 1])
-    distributions = head(hidden)
-    logprobs = distributions.gather(-1, tokens[:, None])[:, 0]
-    return TokenOutputs(source, logprobs[source].cpu(), hidden, head, distributions)
+    whole = len(tokens) * network.vocabulary_size <= LOGIT_LIMIT
+    # Where nothing learns from it, the log-softmax is the shorter way.
+    if whole and (distributions or not torch.is_grad_enabled()):
+        everything = head(hidden)
+        logprobs = everything.gather(-1, tokens[:, None])[:, 0]
+        return TokenOutputs(source, logprobs[source].cpu(), hidden, head, everything)
+    if whole:
+        logprobs, entropies = figures(hidden, tokens)
+    else:
+        length = chunk_length(network.vocabulary_size)
+        both = in_chunks(lambda *part: torch.stack(figures(*part), -1), length, hidden, tokens)
+        logprobs, entropies = both.unbind(-1)
+    return TokenOutputs(source, logprobs[source].cpu(), hidden, head, None, entropies)
 
 
 def _entropies(distributions: Tensor) -> Tensor:

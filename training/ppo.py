@@ -197,8 +197,8 @@ class PPOTrainer:
     def _run(self, packed: PackedRows, reference: Reference | None = None) -> TokenOutputs:
         holder = self.learner if reference is None else reference.holder
         network = self.network if reference is None else reference.network
-        temperature = self.config.rollout.temperature
-        return holder.call(run_tokens, network, self.policy.sampler, packed, temperature, self._features())
+        temperature, everything = self.config.rollout.temperature, self.config.kl.estimator == "full"
+        return holder.call(run_tokens, network, self.policy.sampler, packed, temperature, self._features(), everything)
 
     def _trunk(self) -> Holder:
         """What the critic reads its states from."""

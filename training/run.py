@@ -27,7 +27,7 @@ from lmmr1.agents.networks.lora import read_adapter
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.envs.errors import UserError
 
-from .backends.determinism import use_determinism
+from .backends.process import keep_freed_memory, use_determinism
 from .config import EvaluationConfig, RunConfig
 from .config.checkpoints import EVALUATION
 from .guards import Guards
@@ -44,6 +44,7 @@ from .stages import StageRunner, check_fit, make_stage_runner
 Evaluate = Callable[[PolicyAgent, EvaluationConfig, int, Path | None], dict[str, Any]]
 START = "start"
 BEST = "best"
+# Of glibc's mallopt: memory beyond so much at the end of the heap goes back; what is larger gets a mapping of its own.
 
 
 @dataclass
@@ -82,6 +83,7 @@ def train(
     Raises:
         UserError: the recipe does not fit the folder, the model or the environments.
     """
+    keep_freed_memory()
     use_determinism(recipe.threads)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ class Completion:
         ids: int32 (n,), an end token last unless a stop string ended it or `max_new_tokens` ran out.
         logprobs: float32 (n,), of each id under the distribution that it was drawn from.
         ended: whether an end token or a stop string closed it; otherwise it was cut off.
-        prefix: its cache, where the request asked for it and the engine has room; never of an engine without one.
+        prefix: its cache, where the request asked for it and the engine has room.
         version: of the weights that sampled it.
     """
 

@@ -15,6 +15,10 @@ from torch import Tensor
 
 from .prefix import KeptRows
 
+# Leaving the batch costs a copy of the cache; it pays once this share of the rows has ended.
+COMPACT_AT = 0.25
+# The memory that what is kept between calls may take, unless somebody says otherwise.
+PREFIX_BYTES = 4 << 30
 # Added to the scores of columns that a row must not look at.
 UNSEEN = -1e9
 

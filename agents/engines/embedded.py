@@ -18,15 +18,11 @@ from ..networks.base import PixelInput
 from ..networks.decoding import DecodingNetwork
 from ..networks.qwen import QwenNetwork, Weights
 from .base import Completion, Request, Sampling, uniforms
-from .batch import Batch
+from .batch import COMPACT_AT, PREFIX_BYTES, Batch
 from .prefill import Prompt, prefill
 from .prefix import KeptRows, Prefix, weight_stamp
 from .sampler import Sampler
 from .stopping import StopStrings, is_finished
-
-# Leaving the batch costs a copy of the cache; it pays once this share of the rows has ended.
-COMPACT_AT = 0.25
-PREFIX_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,7 @@ class EmbeddedEngine:
         return _Call(requests, sampling, self.network.weights(), stamp, prefixes, features, results, stops)
 
     def _extend_rotary(self, count: int) -> None:
-        if len(self._rotary[0]) < count:
+        if len(self._rotary) < count:
             self._rotary = self.network.text_rotary(2 * count)
 
     def _features(self, images: Sequence[PixelInput]) -> dict[bytes, Tensor]:
@@ -221,8 +217,8 @@ class EmbeddedEngine:
 
     def _decode(self, decoder: DecodingNetwork, batch: Batch) -> Tensor:
         """Run the last sampled tokens; logits (rows, vocabulary)."""
-        cosine, sine = (table.index_select(0, batch.positions) for table in self._rotary)
-        logits = decoder.step(batch.tokens, (cosine, sine), batch.keys, batch.values, *batch.window())
+        turn = self._rotary.index_select(0, batch.positions)
+        logits = decoder.step(batch.tokens, turn, batch.keys, batch.values, *batch.window())
         batch.column += 1
         batch.positions += 1
         return logits

@@ -115,12 +115,12 @@ def _run_whole(
     requests = [prompt.request for prompt in prompts]
     rows = Rows.pack([r.prompt_ids for r in requests], [r.images for r in requests], pad_id)
     positions, done.following[where] = network.row_positions(rows)
-    cosine, sine = (part[:, None] for part in network.rotary(positions))
+    turn = network.rotary(positions)[:, None]
     ids = network.without_stray_images(rows).to(positions.device)
     hidden = network.embed(weights, ids, [features[image.digest] for row in rows.images for image in row])
     lengths = rows.lengths.tolist()
     for layer, keys, values in zip(weights.layers, done.keys, done.values, strict=True):
-        query, key, value = network.attention_inputs(layer, hidden, cosine, sine)
+        query, key, value = network.attention_inputs(layer, hidden, turn)
         for offset, length in enumerate(lengths):
             here = slice(done.width - length, done.width)
             keys[where.start + offset, :, :, here] = key[offset, :, :length].mT
@@ -167,10 +167,10 @@ def _run_following(
     seen = (column <= at[:, None]) & ((column >= first) | (column == at[:, None]))
     lengths = torch.tensor([len(new) for new in news], device=device)
     real = (torch.arange(longest, device=device) >= longest - lengths[:, None])[:, None, :, None]
-    cosine, sine = (part[:, None] for part in network.rotary(torch.from_numpy(positions).to(device)))
+    turn = network.rotary(torch.from_numpy(positions).to(device))[:, None]
     hidden = network.embed(weights, torch.from_numpy(ids).to(device), images)
     for layer, layer_keys, layer_values in zip(weights.layers, done.keys, done.values, strict=True):
-        query, key, value = network.attention_inputs(layer, hidden, cosine, sine)
+        query, key, value = network.attention_inputs(layer, hidden, turn)
         keys, values = layer_keys[where, :, :, : done.width].mT, layer_values[where, :, : done.width]
         for cached, new in ((keys, key), (values, value)):
             tail = cached[:, :, done.width - longest :]

@@ -21,6 +21,10 @@ class Sampler:
         """Log-probabilities float32 (..., vocabulary) of what may be sampled at `temperature`."""
         return torch.log_softmax(self._biased(logits, temperature), -1)
 
+    def raise_bans(self, logits: Tensor, temperature: float) -> Tensor:
+        """What `log_probabilities` takes the softmax of; written over `logits`, which nobody else may need."""
+        return (logits if temperature == 1.0 else logits / temperature).add_(self.bias)
+
     def __call__(self, logits: Tensor, noise: Tensor, temperature: float, greedy: bool) -> tuple[Tensor, Tensor]:
         """Sample one token a row by inverting the distribution function at `noise` (rows,) in [0, 1).
 

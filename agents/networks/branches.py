@@ -6,7 +6,6 @@ of the work of an update: 16 replies of 300 tokens to a prompt of 1,000 are 5,80
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,11 +15,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .base import PixelInput, Rows
-from .branch_attention import BranchShape, attend_branches
+from .branch_attention import Block, BranchShape, attend_branches
 from .qwen import QwenNetwork
 
 # Share of padding from which on it is left out, and written only where attention wants rows of one length.
 LEAST_PADDING = 0.05
+# Endings attend in so many blocks of like length at most; blocks whose lengths differ by less than this share are one.
+MOST_BLOCKS = 4
+LIKE_LENGTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,20 @@ class BranchedRows:
     Attributes:
         whole: the rows as they were.
         beginnings: the different beginnings, each once.
-        endings: what follows in each row, in the rows' order.
+        endings: what follows in each row, in blocks of like length; rows that end with their beginning are in none.
+        members: for each block int64 (rows of the block,), which of the rows stand in it.
         owners: int64 (rows,), the beginning of each row.
         splits: int64 (rows,), how many tokens of each row are its beginning.
+        starts: int64 (rows,), the place of the first token of each row's ending; of one without any it means nothing.
     """
 
     whole: Rows
     beginnings: Rows
-    endings: Rows
+    endings: tuple[Rows, ...]
+    members: tuple[np.ndarray, ...]
     owners: Tensor
     splits: Tensor
+    starts: Tensor
 
     @classmethod
     def pack(cls, network: QwenNetwork, rows: Rows, splits: Sequence[int]) -> BranchedRows:
@@ -52,7 +58,7 @@ class BranchedRows:
         owners: list[int] = []
         sequences = [ids[: length - 1] for ids, length in zip(rows.ids.numpy(), rows.lengths.tolist(), strict=True)]
         shown = [
-            _images_within(pixels, int((ids[:split] == network.image_token).sum()))
+            _images_within(pixels, int((ids[:split] == network.image_token).sum())) if pixels else 0
             for ids, pixels, split in zip(sequences, rows.images, splits, strict=True)
         ]
         for row, (ids, pixels, split) in enumerate(zip(sequences, rows.images, splits, strict=True)):
@@ -64,62 +70,107 @@ class BranchedRows:
             [sequences[row][: splits[row]] for row in firsts], [rows.images[row][: shown[row]] for row in firsts], 0
         )
         rests = [ids[split:] for ids, split in zip(sequences, splits, strict=True)]
-        endings = Rows.pack(rests, [pixels[count:] for pixels, count in zip(rows.images, shown, strict=True)], 0)
-        return cls(rows, beginnings, endings, torch.tensor(owners), torch.tensor(list(splits)))
+        members = blocks_of(np.array([len(rest) for rest in rests]))
+        endings: list[Rows] = []
+        starts = torch.zeros(len(rests), dtype=torch.long)
+        place = beginnings.ids.numel()
+        for block in members:
+            chosen = block.tolist()
+            endings.append(Rows.pack([rests[i] for i in chosen], [rows.images[i][shown[i] :] for i in chosen], 0))
+            length = endings[-1].ids.shape[1]
+            starts[chosen] = place + torch.arange(len(chosen)) * length
+            place += len(chosen) * length
+        owned, lengths = torch.tensor(owners), torch.tensor(list(splits))
+        return cls(rows, beginnings, tuple(endings), tuple(members), owned, lengths, starts)
+
+    @property
+    def parts(self) -> tuple[Rows, ...]:
+        """Beginnings and blocks of endings, in the order of the places."""
+        return self.beginnings, *self.endings
 
     @property
     def saved(self) -> float:
         """The share of the rows' tokens that need not be run."""
         shared = int(self.beginnings.lengths.sum())
-        whole = int((self.splits + self.endings.lengths).sum())
-        return (int(self.splits.sum()) - shared) / whole
+        split = int(self.splits.sum())
+        whole = split + sum(int(block.lengths.sum()) for block in self.endings)
+        return (split - shared) / whole
 
     def positions(self, network: QwenNetwork) -> Tensor:
-        """int64 (3, tokens), the rotary positions of all tokens; those in the padding mean nothing.
-
-        Those of the beginnings come first, row by row, then those of the endings.
-        """
+        """int64 (3, places), the rotary positions of all tokens; those in the padding mean nothing."""
         before = np.zeros((3, *self.beginnings.ids.shape), np.int64)
         follow = np.zeros(len(self.beginnings.ids), np.int64)
         lengths = self.beginnings.lengths.tolist()
         for row, (ids, length) in enumerate(zip(self.beginnings.ids.numpy(), lengths, strict=True)):
             before[:, row, :length], follow[row] = network.positions(ids[:length], self.beginnings.images[row])
-        # Text counts on from its beginning; an image does more than count, and is asked for.
-        width = self.endings.ids.shape[1]
-        after = np.repeat((follow[self.owners.numpy()][:, None] + np.arange(width))[None], 3, 0)
+        found = [before.reshape(3, -1)]
         ids, lengths, splits = self.whole.ids.numpy(), self.whole.lengths.tolist(), self.splits.tolist()
-        for row in [row for row, images in enumerate(self.endings.images) if images]:
-            positions, _ = network.positions(ids[row, : lengths[row] - 1], self.whole.images[row])
-            after[:, row, : lengths[row] - 1 - splits[row]] = positions[:, splits[row] :]
-        return torch.from_numpy(np.concatenate([before.reshape(3, -1), after.reshape(3, -1)], 1))
+        for block, members in zip(self.endings, self.members, strict=True):
+            # Text counts on from its beginning; an image does more than count, and is asked for.
+            starts = follow[self.owners.numpy()[members]]
+            after = np.repeat((starts[:, None] + np.arange(block.ids.shape[1]))[None], 3, 0)
+            for at in [at for at, images in enumerate(block.images) if images]:
+                row = int(members[at])
+                positions, _ = network.positions(ids[row, : lengths[row] - 1], self.whole.images[row])
+                after[:, at, : lengths[row] - 1 - splits[row]] = positions[:, splits[row] :]
+            found.append(after.reshape(3, -1))
+        return torch.from_numpy(np.concatenate(found, 1))
 
     def shape(self, device: torch.device) -> BranchShape:
         """How the tokens stand; the padding is left out where there is enough of it to be worth the copies."""
-        parts = (self.beginnings, self.endings)
-        real = torch.cat([(torch.arange(part.ids.shape[1]) < part.lengths[:, None]).flatten() for part in parts])
+        real = torch.cat(
+            [(torch.arange(part.ids.shape[1]) < part.lengths[:, None]).flatten() for part in self.parts]
+        ).to(device)
         tokens = spread = None
+        at = torch.arange(len(real), device=device)
         if int(real.sum()) < (1 - LEAST_PADDING) * len(real):
-            tokens = real.nonzero()[:, 0].to(device)
-            spread = torch.zeros(len(real), dtype=torch.long, device=device)
+            tokens = real.nonzero()[:, 0]
+            spread = torch.zeros_like(at)
             spread[tokens] = torch.arange(len(tokens), device=device)
-        width, length = (part.ids.shape[1] for part in parts)
-        columns = torch.arange(width + length, device=device)
-        # An ending sees the real part of its beginning, and itself up to where it stands.
-        seen = columns < self.splits.to(device)[:, None, None]
-        own = columns - width
-        visible = seen | ((own >= 0) & (own <= torch.arange(length, device=device)[:, None]))
-        shapes = (len(self.beginnings.ids), width), (len(self.endings.ids), length)
-        borders = [0, *((self.owners.diff() != 0).nonzero()[:, 0] + 1).tolist(), len(self.owners)]
-        runs = tuple((int(self.owners[first]), first, stop) for first, stop in itertools.pairwise(borders))
-        return BranchShape(*shapes, self.owners.to(device), runs, visible[:, None], tokens, spread)
+            at = spread
+        count, width = self.beginnings.ids.shape
+        begun = at[: count * width].view(count, width)
+        causal = torch.full((width, width), -torch.inf, device=device).triu(1)[None]
+        blocks = [Block(count, width, 0, begun.flatten(), begun, causal, None)]
+        owners, splits = self.owners.to(device), self.splits.to(device)
+        first = count * width
+        for ending, members in zip(self.endings, self.members, strict=True):
+            rows, length = ending.ids.shape
+            chosen = torch.from_numpy(members).to(device)
+            own, owner = at[first : first + rows * length].view(rows, length), owners[chosen]
+            # An ending sees the real part of its beginning, and itself up to where it stands.
+            unseen = torch.zeros(rows, length, width + length, device=device)
+            beyond = torch.arange(width, device=device) >= splits[chosen][:, None, None]
+            unseen[:, :, :width].masked_fill_(beyond, -torch.inf)
+            unseen[:, :, width:] += torch.full((length, length), -torch.inf, device=device).triu(1)
+            owned = (owner == torch.arange(count, device=device)[:, None]).float()
+            keys = torch.cat([begun[owner], own], 1)
+            blocks.append(Block(rows, length, first, own.flatten(), keys, unseen, owned))
+            first += rows * length
+        return BranchShape(tuple(blocks), len(real), tokens, spread)
 
     def places(self, rows: Tensor, columns: Tensor) -> Tensor:
         """int64, where the tokens at `columns` of `rows` stand in the order of `positions`."""
-        width, split = self.beginnings.ids.shape[1], self.splits[rows]
-        offset = self.beginnings.ids.numel()
-        within = self.owners[rows] * width + columns
-        beyond = offset + rows * self.endings.ids.shape[1] + columns - split
-        return torch.where(columns < split, within, beyond)
+        split = self.splits[rows]
+        within = self.owners[rows] * self.beginnings.ids.shape[1] + columns
+        return torch.where(columns < split, within, self.starts[rows] + columns - split)
+
+
+def blocks_of(lengths: np.ndarray) -> list[np.ndarray]:
+    """Rows in at most `MOST_BLOCKS` blocks of like length: the numbers of the rows in each, ascending.
+
+    Cuts lie where they leave the least padding, among cuts into as many equal parts. Rows of length 0 are in none.
+    """
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    blocks: list[np.ndarray] = []
+    for part in np.array_split(order, min(MOST_BLOCKS, len(order))) if len(order) else []:
+        # Nearly as long as the rows before: they stand together.
+        if blocks and lengths[part[-1]] <= lengths[blocks[-1][-1]] * (1 + LIKE_LENGTH):
+            blocks[-1] = np.concatenate([blocks[-1], part])
+        else:
+            blocks.append(part)
+    return [np.sort(block) for block in blocks]
 
 
 def _images_within(images: Sequence[PixelInput], tokens: int) -> int:
@@ -138,22 +189,21 @@ def run_branches(
     """Last hidden states (n, hidden) of the tokens at `places` (n,), see `BranchedRows.places`."""
     device = network.model.device
     known = dict(features or {})
-    parts = (rows.beginnings, rows.endings)
     # Together, so that the vision tower runs once.
-    network.encode_missing((image for part in parts for row in part.images for image in row), known)
+    network.encode_missing((image for part in rows.parts for row in part.images for image in row), known)
     shape = rows.shape(device)
-    ids = torch.cat([network.without_stray_images(part).flatten() for part in parts]).to(device)
+    ids = torch.cat([network.without_stray_images(part).flatten() for part in rows.parts]).to(device)
     positions, wanted = rows.positions(network).to(device), places.to(device)
     if shape.tokens is not None:
         assert shape.spread is not None
         ids, positions, wanted = ids[shape.tokens], positions[:, shape.tokens], shape.spread[wanted]
-    images = [image for part in parts for image in network.row_features(part, known)]
+    images = [image for part in rows.parts for image in network.row_features(part, known)]
     hidden = network.embed(None, ids, images)
-    cosine, sine = (part[:, None] for part in network.rotary(positions))
+    turn = network.rotary(positions)[:, None]
     # What the last layer makes of other tokens nobody reads. Rows read the end of a beginning that they share together.
     read, copies = wanted.unique(return_inverse=True)
     for number, layer in enumerate(network.decoder.layers, 1):
-        inputs = (network, layer, hidden, cosine, sine, shape, read if number == len(network.decoder.layers) else None)
+        inputs = (network, layer, hidden, turn, shape, read if number == len(network.decoder.layers) else None)
         if network.checkpointing and torch.is_grad_enabled():
             hidden = checkpoint(_run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
         else:
@@ -165,8 +215,7 @@ def _run_layer(
     network: QwenNetwork,
     layer: nn.Module,
     hidden: Tensor,
-    cosine: Tensor,
-    sine: Tensor,
+    turn: Tensor,
     shape: BranchShape,
     read: Tensor | None,
 ) -> Tensor:
@@ -177,7 +226,7 @@ def _run_layer(
     """
     weights = network.layer_weights(layer)
     joined = network.project(weights, hidden)
-    mixed = attend_branches(network, joined, cosine, sine, shape)
+    mixed = attend_branches(network, joined, turn, shape)
     if read is not None:
         hidden, mixed = hidden.index_select(0, read), mixed.index_select(0, read)
     return network.after_attention(weights, hidden, mixed)

@@ -56,7 +56,7 @@ class DecodingNetwork:
     def step(
         self,
         tokens: Tensor,
-        rotary: tuple[Tensor, Tensor],
+        turn: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
         window: slice,
@@ -66,7 +66,7 @@ class DecodingNetwork:
 
         Args:
             tokens: int64 (rows,).
-            rotary: cosines and signed sines, (rows, dim) each.
+            turn: complex64 (rows, dim / 2), see `rotate`.
             keys: per layer (rows, kv_heads, dim, columns).
             values: per layer (rows, kv_heads, columns, dim).
             window: the columns that rows may look at.
@@ -76,12 +76,12 @@ class DecodingNetwork:
             float32 (rows, vocabulary) logits.
         """
         rows, column = len(tokens), window.stop - 1
-        cosine, sine = (part[:, None] for part in rotary)
+        turn = turn[:, None]
         hidden = F.embedding(tokens, self.embedding)
         for layer, key_cache, value_cache in zip(self.layers, keys, values, strict=True):
             joined = torch.addmm(layer.qkv_bias, self._normed(hidden), layer.qkv).view(rows, -1, self.head_dim)
             turned, value = joined.split([self.heads + self.kv_heads, self.kv_heads], 1)
-            query, key = rotate(turned, cosine, sine).split([self.heads, self.kv_heads], 1)
+            query, key = rotate(turned, turn).split([self.heads, self.kv_heads], 1)
             key_cache[..., column] = key
             value_cache[:, :, column] = value
             # Query heads that share a key head stand side by side, so each key head is one product.

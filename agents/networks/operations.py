@@ -49,3 +49,45 @@ class _RMSNorm(torch.autograd.Function):
         whole = (grad * weight).float()
         whole = whole.addcmul_(normed.float(), mean, value=-1).mul_(scale)
         return whole.to(grad.dtype), product.sum(0), None
+
+
+def token_figures(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """How likely some tokens are, and how open the choice was.
+
+    All that is kept for the backward pass are the probabilities, which it overwrites.
+
+    Args:
+        logits: float32 (n, vocabulary).
+        tokens: int64 (n,).
+
+    Returns:
+        float32 (n,) log-probabilities of the tokens, and (n,) entropies in nats.
+    """
+    return _TokenFigures.apply(logits, tokens)  # pyright: ignore[reportReturnType]  # apply is untyped
+
+
+class _TokenFigures(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        probabilities = torch.softmax(logits, -1)
+        # The logarithm of the softmax's divisor, as seen from the likeliest token, whose probability is never 0.
+        whole = logits.amax(-1) - probabilities.amax(-1).log_()
+        logprobs = logits.gather(-1, tokens[:, None])[:, 0] - whole
+        # -sum p log p, with log p = logit - whole; what is banned (p = 0) adds nothing.
+        entropies = whole - (probabilities * logits).sum(-1)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(probabilities, tokens, entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor | None, grad_entropies: Tensor | None) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        probabilities, tokens, entropies = ctx.saved_tensors
+        grad = torch.zeros_like(entropies) if grad is None else grad
+        rise = None
+        if grad_entropies is not None:
+            rise = torch.xlogy(probabilities, probabilities)
+            rise = rise.addcmul_(probabilities, entropies[:, None]).mul_(grad_entropies[:, None])
+        slope = probabilities.mul_(-grad[:, None])
+        slope.scatter_add_(-1, tokens[:, None], grad[:, None])
+        return slope if rise is None else slope.sub_(rise), None

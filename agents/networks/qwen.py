@@ -22,7 +22,7 @@ from .base import PixelInput, Rows
 from .lora import bias_of, weight_of
 from .mrope import mrope_positions
 from .operations import rms_norm
-from .rotary import rotate
+from .rotary import pairing, rotate
 from .vision import encode_grid
 
 FUSED_MODEL_TYPES = ("qwen2", "qwen2_5_vl")
@@ -30,7 +30,7 @@ FUSED_MODEL_TYPES = ("qwen2", "qwen2_5_vl")
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One decoder layer; `qkv` is (heads*dim + 2*kv_heads*dim, hidden), queries first."""
+    """One decoder layer; `qkv` is (heads*dim + 2*kv_heads*dim, hidden), queries first, in the order of `pairing`."""
 
     norm_attention: Tensor
     norm_mlp: Tensor
@@ -67,6 +67,7 @@ class QwenNetwork:
         self.heads, self.kv_heads = text.num_attention_heads, text.num_key_value_heads
         self.head_dim = text.hidden_size // text.num_attention_heads
         self.grouped = self.heads != self.kv_heads
+        self.pairing = pairing(self.heads + self.kv_heads, self.kv_heads, self.head_dim).to(model.device)
         self.eps = text.rms_norm_eps
         rope = text.rope_parameters
         frequency = 1.0 / (rope["rope_theta"] ** (torch.arange(0, self.head_dim, 2).float() / self.head_dim))
@@ -86,8 +87,8 @@ class QwenNetwork:
         return LayerWeights(
             layer.input_layernorm.weight,
             layer.post_attention_layernorm.weight,
-            torch.cat([weight_of(projection) for projection in projections]),
-            torch.cat([bias_of(projection) for projection in projections]),
+            torch.cat([weight_of(projection) for projection in projections]).index_select(0, self.pairing),
+            torch.cat([bias_of(projection) for projection in projections]).index_select(0, self.pairing),
             weight_of(attention.o_proj),
             weight_of(mlp.gate_proj),
             weight_of(mlp.up_proj),
@@ -118,14 +119,13 @@ class QwenNetwork:
         """int64 (3, length) positions of one sequence and the next position."""
         return mrope_positions(ids, [image.grid for image in images], self.image_token, self.merge)
 
-    def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and signed sines, each (..., head_dim), of int64 positions (3, ...)."""
+    def rotary(self, positions: Tensor) -> Tensor:
+        """What `rotate` turns by: complex64 (..., head_dim / 2), of int64 positions (3, ...)."""
         angles = positions[self.axis].movedim(0, -1).float() * self.frequency
-        cosine, sine = angles.cos(), angles.sin()
-        return torch.cat([cosine, cosine], -1), torch.cat([-sine, sine], -1)
+        return torch.complex(angles.cos(), angles.sin())
 
-    def text_rotary(self, count: int) -> tuple[Tensor, Tensor]:
-        """The same for positions 0 to `count` - 1 of text, where all axes are equal: (count, head_dim) each."""
+    def text_rotary(self, count: int) -> Tensor:
+        """The same for positions 0 to `count` - 1 of text, where all axes are equal: (count, head_dim / 2)."""
         return self.rotary(torch.arange(count, device=self.frequency.device).expand(3, -1))
 
     def embed(self, weights: Weights | None, ids: Tensor, features: Sequence[Tensor]) -> Tensor:
@@ -158,32 +158,29 @@ class QwenNetwork:
         packed = self.packing and not bool(real.all())
         ids = rows.ids[real][None] if packed else self.without_stray_images(rows)
         places = real.flatten().nonzero()[:, 0].to(self.model.device) if packed else None
-        cosine, sine = self.rotary(positions if places is None else positions.flatten(1)[:, None, places])
+        turn = self.rotary(positions if places is None else positions.flatten(1)[:, None, places])[:, None]
         hidden = self.embed(None, ids.to(self.model.device), self.row_features(rows, features))
-        cosine, sine = cosine[:, None], sine[:, None]
         shape = (rows.ids.shape[0], rows.ids.shape[1], places)
         for layer in self.decoder.layers:
             if self.checkpointing and torch.is_grad_enabled():
-                inputs = (layer, hidden, cosine, sine, shape)
+                inputs = (layer, hidden, turn, shape)
                 hidden = checkpoint(self.run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
             else:
-                hidden = self.run_layer(layer, hidden, cosine, sine, shape)
+                hidden = self.run_layer(layer, hidden, turn, shape)
         hidden = self.norm(hidden, self.decoder.norm.weight)
         return hidden if places is None else _spread(hidden[0], places, rows.ids.shape)
 
-    def run_layer(
-        self, layer: Any, hidden: Tensor, cosine: Tensor, sine: Tensor, shape: tuple[int, int, Tensor | None]
-    ) -> Tensor:
+    def run_layer(self, layer: Any, hidden: Tensor, turn: Tensor, shape: tuple[int, int, Tensor | None]) -> Tensor:
         """One decoder layer.
 
         Args:
             layer: of the decoder.
             hidden: (rows, length, hidden), or (1, tokens, hidden) where the padding is left out.
-            cosine, sine: (rows, 1, length, dim) or (1, 1, tokens, dim).
+            turn: (rows, 1, length, dim / 2) or (1, 1, tokens, dim / 2), see `rotary`.
             shape: rows, length, and None or the int64 (tokens,) places of the tokens among rows times length.
         """
         weights, (*block, places) = self.layer_weights(layer), shape
-        query, key, value = self.attention_inputs(weights, hidden, cosine, sine)
+        query, key, value = self.attention_inputs(weights, hidden, turn)
         if places is not None:  # only attention knows of rows
             query, key, value = (
                 _spread(heads[0].transpose(0, 1), places, block).transpose(1, 2) for heads in (query, key, value)
@@ -207,14 +204,12 @@ class QwenNetwork:
         """Queries, keys and values side by side, not rotated: (..., (heads + 2 * kv_heads) * dim)."""
         return F.linear(self.norm(hidden, layer.norm_attention), layer.qkv, layer.qkv_bias)
 
-    def attention_inputs(
-        self, layer: LayerWeights, hidden: Tensor, cosine: Tensor, sine: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def attention_inputs(self, layer: LayerWeights, hidden: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values: (rows, heads, length, dim) each."""
         rows, length, _ = hidden.shape
         heads = self.project(layer, hidden).view(rows, length, -1, self.head_dim).transpose(1, 2)
         turned, value = heads.split([self.heads + self.kv_heads, self.kv_heads], 1)
-        query, key = rotate(turned, cosine, sine).split([self.heads, self.kv_heads], 1)
+        query, key = rotate(turned, turn).split([self.heads, self.kv_heads], 1)
         return query, key, value
 
     def after_attention(self, layer: LayerWeights, hidden: Tensor, mixed: Tensor) -> Tensor:

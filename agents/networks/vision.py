@@ -13,7 +13,6 @@ from transformers import PretrainedConfig
 
 from .lora import bias_of, weight_of
 from .operations import rms_norm
-from .rotary import rotate
 
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as qwen
@@ -42,7 +41,7 @@ def encode_grid(
         inner = _norm(hidden, block.norm1)
         joined = _linear(inner, block.attn.qkv)
         query, key, value = joined.view(*joined.shape[:2], 3, heads, dim).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(rotate(query, cosine, sine), rotate(key, cosine, sine), value)
+        mixed = F.scaled_dot_product_attention(_rotate(query, cosine, sine), _rotate(key, cosine, sine), value)
         mixed = mixed.transpose(1, 2).reshape(hidden.shape)
         hidden = hidden + _linear(mixed, block.attn.proj)
         inner, mlp = _norm(hidden, block.norm2), block.mlp
@@ -62,6 +61,13 @@ def _embed_patches(
     kernel = tower.patch_embed.proj.weight.view(config.hidden_size, config.in_channels, frames, area).sum(2)
     still = patches.view(*patches.shape[:2], config.in_channels, frames, area)[:, :, :, 0]
     return F.linear(still.reshape(*patches.shape[:2], -1).to(kernel.dtype), kernel.reshape(config.hidden_size, -1))
+
+
+def _rotate(heads: Tensor, cosine: Tensor, signed_sine: Tensor) -> Tensor:
+    """Turn the two halves of each head (images, heads, patches, dim) by the angles of `_rotary`."""
+    swapped = heads.roll(heads.shape[-1] // 2, -1)
+    # Angles are float32; what is turned stays in the format that it came in.
+    return torch.addcmul(heads * cosine, swapped, signed_sine).to(heads.dtype)
 
 
 def _linear(inner: Tensor, linear: nn.Module) -> Tensor:

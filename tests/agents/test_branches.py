@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from lmmr1.agents.models import load_model
-from lmmr1.agents.networks import branches
+from lmmr1.agents.networks import branch_attention, branches
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.networks.branch_attention import add_up
-from lmmr1.agents.networks.branches import BranchedRows, run_branches
+from lmmr1.agents.networks.branches import BranchedRows, blocks_of, run_branches
 from lmmr1.agents.networks.qwen import QwenNetwork
 
 from .models import random_tiny, save_family
@@ -39,13 +39,14 @@ def rows_of(network: QwenNetwork, encoder: object, pictures: int) -> tuple[list,
     return sequences, images, splits
 
 
-@pytest.mark.parametrize("way", ["padding left out", "padding kept", "checkpointing"])
+@pytest.mark.parametrize("way", ["padding left out", "padding kept", "checkpointing", "torch's attention"])
 @pytest.mark.parametrize("pictures", [0, 1, 2])
 @pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl"])
 def test_branches_equal_rows_and_so_do_their_gradients(
     family: str, pictures: int, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(branches, "LEAST_PADDING", 1.0 if way == "padding kept" else 0.05)
+    monkeypatch.setattr(branch_attention, "MOST_SCORES", 0 if way == "torch's attention" else 1 << 22)
     if family == "tiny":
         loaded = random_tiny(1)
     else:
@@ -91,13 +92,25 @@ def test_replies_of_one_token_are_all_beginning() -> None:
     assert torch.allclose(hidden, network.hidden(rows)[:, 8], atol=1e-6)
 
 
-@pytest.mark.parametrize("runs", [((0, 0, 2), (1, 2, 4), (2, 4, 6)), ((0, 0, 1), (1, 1, 4), (2, 4, 6))])
-def test_gradients_of_endings_are_added_to_their_beginnings(runs: tuple[tuple[int, int, int], ...]) -> None:
+@pytest.mark.parametrize("owners", [[0, 0, 1, 1, 2, 2], [2, 0, 0, 1, 2, 2]])
+def test_gradients_of_endings_are_added_to_their_beginnings(owners: list[int]) -> None:
     parts = torch.randn(6, 4, 2, 3, generator=torch.Generator().manual_seed(0))
-    sums = torch.ones(3, 4, 2, 3)
-    add_up(sums, parts, runs)
-    for owner, first, stop in runs:
-        expected = torch.ones(4, 2, 3)
-        for row in range(first, stop):
-            expected += parts[row]
-        torch.testing.assert_close(sums[owner], expected)
+    sums = torch.ones(3 * 4 + 5, 2, 3)
+    add_up(sums, parts, (torch.tensor(owners) == torch.arange(3)[:, None]).float())
+    expected = torch.ones(3, 4, 2, 3)
+    for row, owner in enumerate(owners):
+        expected[owner] += parts[row]
+    torch.testing.assert_close(sums[:12], expected.flatten(0, 1))
+    assert torch.equal(sums[12:], torch.ones(5, 2, 3))
+
+
+@pytest.mark.parametrize("lengths", [[3, 0, 9, 4, 30, 8, 31, 1], [5] * 9, [0, 0], [7]])
+def test_every_ending_stands_in_one_block_of_like_length(lengths: list[int]) -> None:
+    blocks = blocks_of(np.array(lengths))
+    assert sorted(row for block in blocks for row in block.tolist()) == [i for i, n in enumerate(lengths) if n]
+    assert len(blocks) <= branches.MOST_BLOCKS
+    longest = [max(lengths[row] for row in block) for block in blocks]
+    assert longest == sorted(set(longest))
+    padded = sum(len(block) * most for block, most in zip(blocks, longest, strict=True))
+    assert padded <= len(lengths) * max(lengths)
+    assert len(set(lengths)) == 1 or not sum(lengths) or padded < sum(n > 0 for n in lengths) * max(lengths)

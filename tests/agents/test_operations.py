@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmmr1.agents.networks.operations import rms_norm
-from lmmr1.agents.networks.rotary import rotate, rotate_back
+from lmmr1.agents.networks.operations import rms_norm, token_figures
+from lmmr1.agents.networks.rotary import pairing, rotate
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -31,10 +31,43 @@ def test_rms_norm_is_that_of_torch_and_so_is_its_gradient(dtype: torch.dtype) ->
         assert torch.equal(rms_norm(hidden, weight, 1e-6), results[0][0])
 
 
-def test_rotating_back_undoes_rotating() -> None:
+def test_turning_pairs_is_turning_halves() -> None:
     generator = torch.Generator().manual_seed(0)
     heads, angles = torch.randn(7, 4, 12, generator=generator), torch.randn(7, 1, 6, generator=generator)
-    cosine, sine = torch.cat([angles.cos()] * 2, -1), torch.cat([-angles.sin(), angles.sin()], -1)
-    turned = rotate(heads, cosine, sine)
-    assert not torch.allclose(turned, heads, atol=0.1)
-    assert torch.allclose(rotate_back(turned, cosine, sine), heads, atol=1e-6)
+    # Qwen's way: the halves of a head, one with the sine of the other.
+    first, second = heads.chunk(2, -1)
+    expected = torch.cat(
+        [first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()], -1
+    )
+    order = pairing(3, 1, 12)
+    assert sorted(order.tolist()) == list(range(48))
+    paired = heads.flatten(1)[:, order].view(7, 4, 12)
+    assert torch.equal(paired[:, 3], heads[:, 3])  # the last head is a value, which nobody turns
+    turned = rotate(paired[:, :3], torch.polar(torch.ones_like(angles), angles))
+    torch.testing.assert_close(turned, expected.flatten(1)[:, order].view(7, 4, 12)[:, :3])
+
+
+@pytest.mark.parametrize("learned", ["logprobs", "entropies", "both"])
+def test_token_figures_are_those_of_the_log_softmax(learned: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(30, 11, generator=generator)
+    logits[:, 3] = -1e9  # banned
+    logits[0, 0] = 300.0  # so likely that all others have no probability at all
+    tokens = torch.tensor([4, *torch.randint(4, 11, (29,), generator=generator).tolist()])
+    weights = torch.randn(2, 30, generator=generator)
+
+    def plain(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        distributions = torch.log_softmax(logits, -1)
+        return distributions.gather(-1, tokens[:, None])[:, 0], -(distributions.exp() * distributions).sum(-1)
+
+    results = []
+    for function in (lambda z: token_figures(z, tokens), plain):
+        inputs = logits.clone().requires_grad_()
+        logprobs, entropies = function(inputs)
+        used = {"logprobs": [logprobs], "entropies": [entropies], "both": [logprobs, entropies]}[learned]
+        rows = weights[:1] if learned == "logprobs" else weights[1:] if learned == "entropies" else weights
+        total = sum((part * row).sum() for part, row in zip(used, rows, strict=True))
+        assert isinstance(total, torch.Tensor)
+        results.append((logprobs.detach(), entropies.detach(), torch.autograd.grad(total, inputs)[0]))
+    for ours, torchs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=3e-6)

@@ -17,8 +17,8 @@ from ..model import freeze
 from ..policies import load_parameters, load_policy
 from ..recipe import parse_recipe
 from ..trainers import make_trainer
-from .determinism import use_determinism
 from .parcels import Parcel, pack, unpack
+from .process import keep_freed_memory, use_determinism
 from .zero import DeepSpeedBackend, join_ranks
 
 
@@ -50,6 +50,7 @@ class LearnerHost:
     def __init__(self, post: Post) -> None:
         self.post = post
         recipe = parse_recipe(post.recipe, "the recipe")
+        keep_freed_memory()
         use_determinism(recipe.threads)
         if recipe.model.device == "cuda":
             # Under a launcher that shows each process its own GPU alone, that is number 0.

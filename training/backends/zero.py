@@ -162,9 +162,9 @@ class DeepSpeedLearner(_SplitModule):
         for name, parameter in self.learned.items():
             tensors[f"{name}/step"] = torch.tensor(float(self.steps))
             for key in MOMENTS:
-                tensors[f"{name}/{key}"] = safe_get_full_optimizer_state(parameter, key).to("cpu", copy=True)
+                tensors[f"{name}/{key}"] = _copied(safe_get_full_optimizer_state(parameter, key))
             if self.low:
-                tensors[f"{name}/master"] = safe_get_full_fp32_param(parameter).to("cpu", copy=True)
+                tensors[f"{name}/master"] = _copied(safe_get_full_fp32_param(parameter))
         return tensors
 
     @torch.no_grad()
@@ -177,12 +177,14 @@ class DeepSpeedLearner(_SplitModule):
             raise UserError("the checkpoint holds the optimizer's state of other weights than learn here")
         self.steps = round(max(steps.values()))
         zero = self.engine.optimizer
-        for group in zero.optimizer.param_groups:
-            for flat in group["params"]:
-                zero.optimizer.state[flat] = {
-                    "step": torch.tensor(float(self.steps)),
-                    **{key: torch.zeros_like(flat) for key in MOMENTS},
-                }
+        # With stage 3 the optimizer is shown one of them after the other, and only while it steps.
+        groups = zero.optimizer.param_groups
+        flats = zero.fp32_partitioned_groups_flat if self.stage == 3 else [p for g in groups for p in g["params"]]
+        for flat in flats:
+            zero.optimizer.state[flat] = {
+                "step": torch.tensor(float(self.steps)),
+                **{key: torch.zeros_like(flat) for key in MOMENTS},
+            }
         if self.stage < 3:
             # It ties the parameters to the parts of the flat state when it steps for the first time, which is now.
             zero._lazy_init_hp_params_optimizer_state()
@@ -243,6 +245,10 @@ class DeepSpeedBackend:
         network.model.requires_grad_(False)
         low = any(parameter.dtype != torch.float32 for parameter in network.model.parameters())
         return _SplitModule(network.model, 3, {**_config(low, self.settings), "train_micro_batch_size_per_gpu": 1})
+
+
+def _copied(tensor: Any) -> Tensor:
+    return tensor.to("cpu", copy=True)
 
 
 def _config(low: bool, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -254,8 +254,9 @@ def test_workers_that_are_killed_cost_a_retry_and_no_group(loaded: LoadedModel) 
 
     expected = sorted(episode.key for episodes in in_step(loaded, stage(None)) for episode in episodes)
     with Run(loaded, stage(2, workers=3, retries=4), choose) as run:
-        pool = run.collector.pool
-        assert isinstance(pool, EnvironmentPool)
+        made = run.collector.pool
+        assert isinstance(made, EnvironmentPool)
+        pool = made
         found = run.collect()
     assert len(killed) == 3
     assert keys(found) == expected

@@ -91,7 +91,8 @@ def test_what_learns_is_what_sampled_and_the_reference_is_the_base(fused: bool) 
         expected = run_tokens(base.network, policy.sampler, packed, 1.0).logprobs
         again = run_tokens(loaded.network, policy.sampler, packed, 1.0).logprobs
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
-    assert torch.equal(again, outputs.logprobs)
+    # What nothing learns from is computed another way, the same but for rounding.
+    torch.testing.assert_close(again, outputs.logprobs.detach(), rtol=0, atol=1e-5)
     assert (again - expected).abs().max() > 0.01
 
 

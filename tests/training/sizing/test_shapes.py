@@ -99,7 +99,7 @@ def test_a_layer_keeps_what_the_formula_says(rows: int, length: int):
     model = real(shape).to(torch.bfloat16)  # pyright: ignore[reportArgumentType]
     network = QwenNetwork(model)
     hidden = torch.empty(rows, length, shape.hidden, dtype=torch.bfloat16, device="meta", requires_grad=True)
-    angles = torch.empty(1, 1, length, shape.head_dim, device="meta")
+    angles = torch.empty(rows, 1, length, shape.head_dim // 2, dtype=torch.complex64, device="meta")
     layer = network.decoder.layers[0]
     weights = network.layer_weights(layer)  # those of queries, keys and values are joined anew: no activations
     joined = {tensor.untyped_storage().nbytes() for tensor in (weights.qkv, weights.qkv_bias)}
@@ -113,7 +113,7 @@ def test_a_layer_keeps_what_the_formula_says(rows: int, length: int):
         return tensor
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
-        network.run_layer(layer, hidden, angles, angles, (rows, length, None)).sum()
+        network.run_layer(layer, hidden, angles, (rows, length, None)).sum()
     found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) / (rows * length)
     update = Update(rows * length, 0, length, fused_attention=False)
     assert found == pytest.approx(layer_activations(shape, update), rel=0.02)

@@ -23,9 +23,9 @@ from lmmr1.envs.isolation.pool import EnvironmentPool
 from lmmr1.envs.isolation.process import Order
 from lmmr1.envs.isolation.worker import register
 
-from ...backends.determinism import use_determinism
 from ...backends.host import LearnerHost, Post
 from ...backends.parcels import unpack
+from ...backends.process import use_determinism
 from ...policies import load_parameters, load_policy
 from ...recipe import parse_recipe
 

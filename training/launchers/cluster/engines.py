@@ -49,6 +49,7 @@ class EngineSeat:
     def start(self, requests: Sequence[Request], sampling: Sampling) -> Future[list[Completion]]:
         """Begin to continue every request."""
         import ray
+        import ray.exceptions
 
         plain = [PlainRequest.of(request) for request in requests]
         actor, result = self.actor, Future[list[Completion]]()
@@ -132,6 +133,7 @@ class ActorEngines:
     def _publish(self, version: int) -> None:
         """Put the learner's present weights where every engine can fetch them, once for each version."""
         import ray
+        import ray.exceptions
 
         if self._published is None or self._published[1] != version:
             packed = pack(kept_parameters(self.loaded.model))

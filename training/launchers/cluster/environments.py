@@ -98,6 +98,7 @@ class ActorPool:
 
     def _take(self, number: int, actor: Any, done: Future[Any]) -> list[tuple[int, Answer]]:
         import ray
+        import ray.exceptions
 
         if number not in self._orders:
             return []  # abandoned

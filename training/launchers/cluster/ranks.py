@@ -32,6 +32,7 @@ class ActorCrew:
     def ask(self, method: str, *arguments: object) -> Any:
         """Call a method of every rank; what rank 0 answers."""
         import ray
+        import ray.exceptions
 
         shared = ray.put(arguments)  # sent to each machine once
         return self._answers([actor.ask.remote(method, shared) for actor in self.actors], None)[0]
@@ -42,6 +43,7 @@ class ActorCrew:
 
     def _answers(self, calls: list[Any], seconds: float | None) -> list[Any]:
         import ray
+        import ray.exceptions
 
         answers: dict[Any, Any] = {}
         waiting = list(calls)
@@ -51,6 +53,7 @@ class ActorCrew:
                 self.close()
                 raise LostError(f"the ranks have not met within backend.start_seconds ({seconds:.0f} s)")
             for call in done:
+                answer = None
                 try:
                     answer = ray.get(call)
                 except ray.exceptions.RayActorError as error:
