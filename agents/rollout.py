@@ -71,6 +71,7 @@ def rollout(
     retries: int = 0,
     log: RolloutLog | None = None,
     in_epochs: bool = False,
+    first: int = 0,
 ) -> list[Episode]:
     """Play `count` episodes.
 
@@ -87,6 +88,8 @@ def rollout(
         environments: made before, to be used again; grown as needed.
         retries, log: see `play`.
         in_epochs: whether the environments' seeds are a series, see `derive_epoch_seed`.
+        first: the index of the first episode; a multiple of `group_size`. What an episode is depends on its index, not
+            on which others are played beside it.
 
     Returns:
         The episodes in the order of their index.
@@ -96,8 +99,8 @@ def rollout(
         pool.append(make_env())
     seats = [
         Seat(
-            env=pool[index],
-            label=label or environment_id(pool[index]),
+            env=pool[index - first],
+            label=label or environment_id(pool[index - first]),
             env_seed=(
                 derive_epoch_seed(index // group_size, seed, stream)
                 if in_epochs
@@ -106,7 +109,7 @@ def rollout(
             key=(seed, stream, index),
             group=index // group_size,
         )
-        for index in range(count)
+        for index in range(first, first + count)
     ]
     return play(agent, seats, greedy=greedy, max_turns=max_turns, retries=retries, log=log)
 
@@ -217,7 +220,7 @@ def _take_turn(
     )
     conversation.turns.append(turn)
     episode.turns.append(turn)
-    episode.success = outcome.success
+    episode.success, episode.facts = outcome.success, outcome.facts
     reason = outcome.stop_reason
     if reason is None and len(episode.turns) >= max_turns:
         reason = StopReason.TURN_LIMIT

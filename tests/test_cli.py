@@ -83,7 +83,7 @@ def trainer(
 
     for name, functions in {
         "training.run": {"train": train},
-        "evaluation.report": {"write_report": write_report},
+        "evaluation.reporting.report": {"write_report": write_report},
     }.items():
         module = ModuleType(f"lmmr1.{name}")
         vars(module).update(functions)

@@ -29,7 +29,7 @@ HOMES = {
     "huggingface_hub": ("agents/hub.py",),
     "safetensors": ("agents/", "training/"),
     "pydantic": ("training/recipe.py",),
-    "yaml": ("training/recipe.py", "evaluation/report.py"),
+    "yaml": ("training/recipe.py", "evaluation/reporting/report.py"),
     "rich": ("training/records/metrics.py", "training/records/progress.py"),
     "tensorboard": ("training/records/board.py",),
     "wandb": ("training/records/weights_and_biases.py",),

@@ -21,7 +21,8 @@ from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.pool import EnvironmentPool, Place
 from lmmr1.envs.messages import StopReason
 from lmmr1.envs.registry import EnvironmentConfig
-from lmmr1.evaluation.runner import EvaluationTask, evaluate, summarize
+from lmmr1.evaluation.runner import EvaluationTask, evaluate
+from lmmr1.evaluation.scoring.figures import summarize
 
 
 class Corridor(gym.Env[Any, Any]):

@@ -43,7 +43,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Play and film; the exit code."""
     from lmmr1.agents.rollout import rollout
-    from lmmr1.evaluation.films import episode_scenes
+    from lmmr1.evaluation.reporting.films import episode_scenes
 
     for option in ("episodes", "max_turns"):
         if vars(arguments)[option] is not None and vars(arguments)[option] < 1:
