@@ -76,7 +76,7 @@ class Episode:
         stop_reason: why it ended.
         success: what the environment says; None where it does not say.
         failure: what broke, where something did; such an episode is masked and counted, never scored.
-        facts: what the environment's last info said in plain values, such as "family", "score" or "gold".
+        facts: what the environment's infos said last, in plain values, such as "family", "score" or "gold".
     """
 
     env_id: str

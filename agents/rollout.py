@@ -170,6 +170,7 @@ def play(
                 if isinstance(opening, Fault):
                     failed += [index] if fail(index, opening, 0) else []
                     continue
+                episodes[index].facts = dict(opening.facts)
                 messages = opening.messages
                 conversations[index] = Conversation(seat.env, list(messages), list(messages), seat.key)
             indices = failed
@@ -220,7 +221,8 @@ def _take_turn(
     )
     conversation.turns.append(turn)
     episode.turns.append(turn)
-    episode.success, episode.facts = outcome.success, outcome.facts
+    episode.success = outcome.success
+    episode.facts |= outcome.facts
     reason = outcome.stop_reason
     if reason is None and len(episode.turns) >= max_turns:
         reason = StopReason.TURN_LIMIT

@@ -42,10 +42,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Opening:
-    """What a reset gave: the opening messages, and how many seconds it took."""
+    """What a reset gave: the opening messages, how many seconds it took, and what the info says in plain values."""
 
     messages: list[Message]
     seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def run_reset(env: ChatEnv, seed: int) -> Opening | Fault:
         messages = _read_opening(result)
     except (Exception, SystemExit) as error:  # a world that calls sys.exit() ends its episode, not the run
         return _fault(error, time.perf_counter() - began)
-    return Opening(messages, time.perf_counter() - began)
+    return Opening(messages, time.perf_counter() - began, _read_facts(result[1]))
 
 
 def run_step(env: ChatEnv, text: str) -> Outcome | Fault:
@@ -176,8 +177,15 @@ def _read_outcome(result: Any, began: float) -> Outcome:
         success,
         stop_reason,
         time.perf_counter() - began,
-        {str(name): fact for name, value in info.items() if name not in _FIELDS and (fact := _fact(value)) is not None},
+        _read_facts(info),
     )
+
+
+def _read_facts(info: Any) -> dict[str, Any]:
+    if not isinstance(info, Mapping):
+        return {}
+    facts = {str(name): _fact(value) for name, value in info.items() if name not in _FIELDS}
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def _fact(value: Any) -> bool | int | float | str | None:
