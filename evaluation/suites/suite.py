@@ -67,6 +67,8 @@ class Suite:
         if not self.tasks:
             raise UserError("a suite needs tasks")
         known = [task.name for task in self.tasks]
+        if len({plain_name(name) for name in known}) < len(known):
+            raise UserError(f"tasks: {', '.join(known)}: two names come to the same folder")
         for name, column in self.columns.items():
             for task in column.tasks:
                 if task not in known:
@@ -103,6 +105,11 @@ class Suite:
     def document(self) -> dict[str, Any]:
         """All of it as plain values; two suites with the same document play the same."""
         return as_document(Suite, self)
+
+
+def plain_name(name: str) -> str:
+    """A task's name as a folder's: letters, digits, "-", "_" and "." stay."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
 
 
 def suite_names() -> list[str]:

@@ -17,6 +17,7 @@ GATHERED = "--override"
 # The commands that take overrides, and the options that they have besides.
 OWN_OPTIONS = {
     "train": ("--help", "--run-dir", "--resume", "--allow-changes"),
+    "evaluate": ("--help", "--suite", "--only", "--episodes", "--attempts", "--seed", "--out", "--again", "--json"),
     "record": ("--help", "--agent", "--out", "--task", "--episodes", "--max-turns", "--seed"),
     "play": ("--help", "--window", "--seed"),
 }
@@ -66,11 +67,11 @@ def environment_from(id: str, overrides: Sequence[tuple[str, str]], **kwargs: An
         group, _, name = key.partition(".")
         if group not in arguments or not name:
             raise UserError(f"--{key} is not an option; an environment takes --kwargs.NAME VALUE and --chat.NAME VALUE")
-        arguments[group][name] = _value(value)
+        arguments[group][name] = value_from(value)
     return EnvironmentConfig(id, kwargs=arguments["kwargs"], chat=arguments["chat"])
 
 
-def _value(text: str) -> Any:
+def value_from(text: str) -> Any:
     """A number, true, false, null, list or mapping as in JSON; any other text is itself."""
     try:
         return json.loads(text)
