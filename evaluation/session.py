@@ -79,6 +79,8 @@ def run_evaluation(
     """
     settings = replace(settings, suite=fit_to_data(settings.suite))
     _begin(folder, settings)
+    if (folder / RESULTS).is_file():
+        return json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     for task in settings.suite.tasks:
         places: list[Place] = []
         try:

@@ -28,7 +28,8 @@ def measure(episodes: Sequence[Episode], seed: int = 0) -> dict[str, Any]:
         What `summarize` returns, where with several attempts the intervals are bootstrapped over problems (attempts at
         one problem are not independent); and "problems", "attempts"; "pass_at": {k: the chance that one of k attempts
         is right}, for 1, 2, 4, ... and the number of attempts; "reply_characters": the mean of one reply;
-        "score" and "score_interval": MageBench's, where the environment counts it; "optimum": the mean moves of a
+        "score", "score_interval" and "score_problems": MageBench's, where the environment counts it, and for how many
+        problems it is known; "optimum": the mean moves of a
         shortest solution, and "regret": the mean moves above it of the episodes that were solved, where the
         environment tells them; "groups": {what: {which: [successes, episodes]}} by family, level and the like.
     """
@@ -76,7 +77,7 @@ def _score_figures(problems: Sequence[Sequence[Episode]], seed: int) -> dict[str
     scores = [[score for episode in tries if (score := score_of(episode)) is not None] for tries in problems]
     means = [fmean(values) for values in scores if values]
     if means:
-        figures |= {"score": fmean(means), "score_interval": list(bootstrap_interval(means, seed))}
+        figures |= {"score": fmean(means), "score_problems": len(means), "score_interval": list(bootstrap_interval(means, seed))}
     optima = [e.facts["optimal"] for tries in problems for e in tries if e.facts.get("optimal", -1) >= 0]
     if optima:
         regrets = [e.facts["regret"] for tries in problems for e in tries if e.success and "regret" in e.facts]

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.again and (folder / SETTINGS).is_file():
         shutil.rmtree(folder)
     results = play(folder, chosen, agent)
-    report = _report(folder)
+    report = _write_report(folder)
     if arguments.json:
         told = {"subject": arguments.subject, "suite": suite.name, "seed": seed, "folder": str(folder)}
         print(json.dumps({**told, **{key: results[key] for key in ("tasks", "columns") if key in results}}))
@@ -182,9 +182,13 @@ def _tell(task: str, mode: str, done: int, total: int) -> None:
         print(f"{task}, {mode}: {done} of {total} problems", file=sys.stderr)
 
 
-def _report(folder: Path) -> Path:
-    from lmmr1.evaluation.reporting.evaluation import write_evaluation_report
+def _write_report(folder: Path) -> Path:
+    from lmmr1.evaluation.reporting.evaluation import PAGE, write_evaluation_report
+    from lmmr1.evaluation.session import RESULTS
 
+    page = folder / PAGE
+    if page.is_file() and page.stat().st_mtime_ns >= (folder / RESULTS).stat().st_mtime_ns:
+        return page
     return write_evaluation_report([folder], folder)
 
 
