@@ -18,6 +18,10 @@ GATHERED = "--override"
 OWN_OPTIONS = {
     "train": ("--help", "--run-dir", "--resume", "--allow-changes"),
     "evaluate": ("--help", "--suite", "--only", "--episodes", "--attempts", "--seed", "--out", "--again", "--json"),
+    "serve": (
+        *("--help", "--host", "--port", "--name", "--api-key", "--max-new-tokens", "--max-context-tokens"),
+        *("--temperature", "--batch", "--waiting", "--env"),
+    ),
     "record": ("--help", "--agent", "--out", "--task", "--episodes", "--max-turns", "--seed"),
     "play": ("--help", "--window", "--seed"),
 }
