@@ -226,6 +226,7 @@ def serve(
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(1024)  # so that whoever is told the URL can connect at once
     except OSError as error:
         listener.close()
         raise UserError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
