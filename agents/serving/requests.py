@@ -151,7 +151,12 @@ def _refuse_foreign(document: Mapping[str, Any]) -> None:
 
 def _new_tokens(document: Mapping[str, Any], limits: Limits) -> int:
     key = "max_completion_tokens" if document.get("max_completion_tokens") is not None else "max_tokens"
-    return _whole(document, key, limits.new_tokens, 1, limits.new_tokens)
+    value = document.get(key)
+    if value is None:
+        return limits.new_tokens
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RefusalError(400, f"{key} must be a whole number of at least 1, not {value!r:.40}", key)
+    return min(value, limits.new_tokens)  # who asks for more gets as much as there is, and is told "length"
 
 
 def _whole(document: Mapping[str, Any], key: str, default: int, least: int, most: int) -> int:

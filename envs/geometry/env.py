@@ -57,7 +57,8 @@ class GeometryEnv(gym.Env[Observation, str]):
 
     ## Information
     After ``reset``: ``family`` (str); with a data set also ``row`` (int) and ``source`` (str). After ``step`` also
-    ``success`` (bool), ``verdict`` ("equal", "different" or "unverifiable") and ``gold`` (str), the right answer.
+    ``success`` (bool), ``verdict`` ("equal", "different" or "unverifiable") and ``gold`` (str), the right answer; of a question with
+    options also ``options`` (tuple of str), whose letters the right answer is among.
 
     ## Arguments
     - ``families``: names of families or of groups ("schematic", "right_triangles", "triangles", "angles",

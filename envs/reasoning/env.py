@@ -160,6 +160,7 @@ class ReasoningEnv(gym.Env[str, str]):
         success = verdict is Verdict.EQUAL
         self._outcome = f"Answer: {action} ({verdict.value}; it is {problem.answer})"
         info = {"family": problem.family, "success": success, "verdict": verdict.value, "gold": problem.answer}
+        info |= {"options": tuple(options)} if options else {}
         return problem.question, float(success), True, False, info
 
     def render(self) -> str | np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]

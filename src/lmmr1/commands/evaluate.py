@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lmmr1.agents.base import Agent
     from lmmr1.agents.policy import PolicyAgent
     from lmmr1.envs.isolation.pool import Place
+    from lmmr1.evaluation.session import Settings
     from lmmr1.evaluation.suites.suite import Suite
     from lmmr1.training.config import EvaluationConfig
 
@@ -45,6 +46,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, metavar="S", help="of the problems (default: the run's own; else 0)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder of the evaluation (default: in evaluations/)")
     parser.add_argument("--again", action="store_true", help="play everything again, although it was played before")
+    parser.add_argument("tasks", metavar="TASK", nargs="*", help="with --via: tasks of that evaluator; none: the suite's")
+    parser.add_argument("--via", metavar="TOOL", help="let lmms-eval or lighteval ask, in an environment of its own")
+    parser.add_argument("--include", type=Path, metavar="PATH", help="with --via: a folder (or file) of more tasks")
+    parser.add_argument("--online", action="store_true", help="with --via: let the evaluator use the network")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     settings.add_overrides(parser)
     parser.set_defaults(run=run)
@@ -60,6 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     agent, identity = load_agent(arguments.subject, suite.max_new_tokens, suite.temperature)
     chosen = Settings(suite, identity, seed)
     folder = arguments.out or _default_folder(arguments.subject, chosen.document(), str(identity["name"]))
+    if arguments.via is not None:
+        return _run_via(arguments, chosen, folder)
+    if arguments.tasks:
+        raise UserError(f"{arguments.tasks[0]} goes with --via; tasks of a suite are chosen with --only")
     if arguments.again and (folder / SETTINGS).is_file():
         shutil.rmtree(folder)
     results = play(folder, chosen, agent)
@@ -72,6 +81,29 @@ def run(arguments: argparse.Namespace) -> int:
         if "columns" in results:
             print("\n" + "\n".join(f"{name}: {_column(suite, name, value)}" for name, value in results["columns"].items()))
         print(f"\nThe report is {report}")
+    return 0
+
+
+def _run_via(arguments: argparse.Namespace, chosen: Settings, folder: Path) -> int:
+    from .via import VIA, evaluate_via
+
+    results = evaluate_via(
+        arguments.via,
+        arguments.tasks,
+        arguments.subject,
+        chosen,
+        folder,
+        include=arguments.include,
+        online=arguments.online,
+    )
+    if arguments.json:
+        print(json.dumps({**results, "folder": str(folder)}))
+        return 0
+    for task, told in results["tasks"].items():
+        figures = ", ".join(f"{metric} {value:.4g}" for metric, value in told["metrics"].items() if isinstance(value, float))
+        ours = f"; by our rule {told['ours']:.4g}" if "ours" in told else ""
+        print(f"{task}: {figures}{ours} ({told['rows']} rows, {results['tool']} {results['version']})")
+    print(f"\nIts results are in {folder / VIA}")
     return 0
 
 

@@ -17,7 +17,10 @@ GATHERED = "--override"
 # The commands that take overrides, and the options that they have besides.
 OWN_OPTIONS = {
     "train": ("--help", "--run-dir", "--resume", "--allow-changes"),
-    "evaluate": ("--help", "--suite", "--only", "--episodes", "--attempts", "--seed", "--out", "--again", "--json"),
+    "evaluate": (
+        *("--help", "--suite", "--only", "--episodes", "--attempts", "--seed", "--out", "--again", "--json"),
+        *("--via", "--include", "--online"),
+    ),
     "serve": (
         *("--help", "--host", "--port", "--name", "--api-key", "--max-new-tokens", "--max-context-tokens"),
         *("--temperature", "--batch", "--waiting", "--env"),
