@@ -109,7 +109,10 @@ def _read_task(task: str, found: Mapping[str, Any], output: Path) -> dict[str, A
     for path in sorted(output.rglob(f"*_samples_{task}.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             sample = json.loads(line)
-            reply = _first_text(sample.get("resps")) or ""
+            # Where its filters have changed nothing it writes the reply once.
+            reply = _first_text(sample.get("resps", sample.get("filtered_resps")))
+            if reply is None:
+                raise UserError(f"lmms-eval kept no reply for row {sample['doc_id']} of {task}: see {path}")
             if reply.startswith(FAILED):
                 raise UserError(f"lmms-eval: a request of {task} failed, row {sample['doc_id']}: {reply[:300]}")
             replies[int(sample["doc_id"])] = reply

@@ -48,7 +48,8 @@ def torch_version() -> str:
 LMMS_EVAL = Tool(
     "lmms-eval",
     "0.7.3",
-    ("lmms-eval==0.7.3", "math-verify==0.9.0", "httpx", "transformers==5.23.0"),
+    # It reaches into a module of filelock that version 4 has no longer.
+    ("lmms-eval==0.7.3", "math-verify==0.9.0", "filelock<4"),
     # torchvision comes as a CUDA build, which cannot be imported beside a CPU torch. The latex2sympy2 that pip finds cannot
     # be imported at all; tasks that ask for it find the one that is kept under its name.
     removed=("torchvision", "latex2sympy2"),
@@ -57,8 +58,8 @@ LMMS_EVAL = Tool(
 LIGHTEVAL = Tool(
     "lighteval",
     "0.13.0",
-    # xxhash 4 refuses the texts that it is given here.
-    ("lighteval[litellm]==0.13.0", "xxhash<4"),
+    # xxhash 4 refuses the texts that it is given here, and later versions of litellm lack the cache that it sets up.
+    ("lighteval[litellm]==0.13.0", "xxhash<4", "litellm==1.99.4"),
     # Its registry imports every task, and one of them fetches this file; that it exists is all that is looked at.
     files=(("lighteval/tasks/tasks/tinyBenchmarks.pkl", ""),),
 )
