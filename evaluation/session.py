@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,43 @@ def score_evaluation(folder: Path) -> dict[str, Any]:
         "tasks": tasks,
         **({"columns": columns} if columns else {}),
     }
+
+
+def replay_evaluation(
+    folder: Path,
+    out: Path,
+    change: Callable[[EvaluationTask], EvaluationTask],
+    player: Callable[[Sequence[Episode], str], Agent],
+) -> dict[str, Any]:
+    """Score the kept episodes of an evaluation anew, under changed tasks; nobody plays.
+
+    Args:
+        folder: of a complete evaluation.
+        out: of the new one.
+        change: what becomes of each task.
+        player: makes the agent that says again what was said.
+
+    Returns:
+        The new results.
+
+    Raises:
+        UserError: the folder holds no evaluation, or `out` something else.
+    """
+    before = read_settings(folder)
+    suite = replace(before.suite, tasks=tuple(map(change, before.suite.tasks)))
+    settings = Settings(suite, before.agent, before.seed)
+    _begin(out, settings)
+    for task in suite.tasks:
+        for mode in suite.modes:
+            agent = player(read_episodes(folder, before.suite, task.name, mode), str(before.agent["name"]))
+            places: list[Place] = []
+            try:
+                _play_task(out, settings, agent, task, mode, places, None, 0, None)
+            finally:
+                for place in places:
+                    if not isinstance(place, IsolatedEnv):
+                        place.close()
+    return write_results(out)
 
 
 def write_results(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,20 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lmmr1 import __version__
-from lmmr1.commands import dataset, evaluate, experiment, grade, listing, play, record, serve, settings, train
+from lmmr1.commands import (
+    compare,
+    dataset,
+    evaluate,
+    experiment,
+    grade,
+    listing,
+    play,
+    record,
+    rescore,
+    serve,
+    settings,
+    train,
+)
 from lmmr1.commands.disk import DiskFullError, describe, is_disk_full
 from lmmr1.envs.errors import UserError
 
@@ -63,7 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lmmr1 {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, experiment, serve, record, play, grade, listing, dataset):
+    modules = (train, evaluate, compare, rescore, experiment, serve, record, play, grade, listing, dataset)
+    for module in modules:
         module.add_parser(commands)
     return parser
 

@@ -21,6 +21,7 @@ OWN_OPTIONS = {
         *("--help", "--suite", "--only", "--episodes", "--attempts", "--seed", "--out", "--again", "--json"),
         *("--via", "--include", "--online"),
     ),
+    "rescore": ("--help", "--out"),
     "serve": (
         *("--help", "--host", "--port", "--name", "--api-key", "--max-new-tokens", "--max-context-tokens"),
         *("--temperature", "--batch", "--waiting", "--env"),
