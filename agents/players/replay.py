@@ -27,7 +27,7 @@ class ReplayPlayer:
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
         """The recorded reply of each conversation's turn.
 
-        Where the episode goes on beyond what was recorded (other rules may end it later) it overflows: nothing was said.
+        Where the episode goes on beyond what was recorded (other rules may end it later) nothing is said: it overflows.
 
         Raises:
             UserError: there is no recorded episode of a conversation's key.

@@ -201,9 +201,7 @@ async def _stream(desk: Desk, ticket: Ticket, asked: ChatRequest) -> AsyncIterat
             desk.forget(ticket)
 
 
-def serve(
-    desk: Desk, front: Front, host: str, port: int, on_ready: Callable[[str], None] | None = None
-) -> None:
+def serve(desk: Desk, front: Front, host: str, port: int, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve until interrupted.
 
     Args:
@@ -239,4 +237,3 @@ def serve(
     server = uvicorn.Server(config)
     with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(server.serve(sockets=[listener]))
-

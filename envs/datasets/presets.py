@@ -41,9 +41,8 @@ GPQA = {
 MATHEMATICS = {"question": ("problem",), "answer": ("answer",), "solution": ("solution",)}
 
 
-
 def _olympiad(subset: str, pictures: bool = False) -> Preset:
-    """Open-ended problems in English: in text alone (TO), or with pictures (MM), which the text calls <image_1> and so on."""
+    """Open-ended problems in English: in text alone (TO), or with pictures (MM), which the text calls <image_1> etc."""
     columns = {
         "question": ("question",),
         "answer": ("final_answer",),

@@ -44,7 +44,14 @@ def export_rows(task: EvaluationTask, seed: int) -> list[dict[str, Any]]:
             _, _, ended, _, info = env.step(env.write_reply("", "?"))
             if not ended or "gold" not in info:
                 raise UserError(f"tasks.{task.name}: {task.environment.id} asks no single question with a right answer")
-            rows.append({"id": number, **_as_row(messages), "gold": str(info["gold"]), "options": json.dumps(list(info.get("options", ())))})
+            rows.append(
+                {
+                    "id": number,
+                    **_as_row(messages),
+                    "gold": str(info["gold"]),
+                    "options": json.dumps(list(info.get("options", ()))),
+                }
+            )
     finally:
         env.close()
     return rows
@@ -95,7 +102,9 @@ def write_lines(rows: Sequence[dict[str, Any]], path: Path) -> None:
         UserError: a row has pictures.
     """
     if any(row["pictures"] for row in rows):
-        raise UserError("this evaluator is asked in words here: choose tasks without pictures with --only, or lmms-eval")
+        raise UserError(
+            "this evaluator is asked in words here: choose tasks without pictures with --only, or lmms-eval"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = [{key: value for key, value in row.items() if key != "pictures"} for row in rows]
     path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")

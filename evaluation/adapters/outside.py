@@ -53,7 +53,8 @@ def run_outside(outside: Outside, arguments: Sequence[str]) -> None:
     hidden = ("PYTHONPATH", "PYTHONHOME")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     environment |= {**QUIET, **(OFFLINE if outside.offline else {}), **outside.environment}
-    # Its caches of replies and data are this evaluation's alone: another policy behind the same name must not meet them.
+    # Its caches of replies and data are this evaluation's alone: another policy behind the same name must not meet
+    # them.
     environment |= {"HF_DATASETS_CACHE": str(outside.folder / "cache"), "LMMS_EVAL_HOME": str(outside.folder / "cache")}
     environment |= {"PYTHONPATH": str(outside.folder / "tasks")}
     with open(outside.log, "w", encoding="utf-8") as log:

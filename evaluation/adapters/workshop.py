@@ -1,4 +1,4 @@
-"""Evaluators whose versions fit with nothing else: each lives in a virtual environment of its own, which is made once."""
+"""Evaluators whose versions fit with nothing else: each lives in a virtual environment of its own, made once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 
 from lmmr1.envs.errors import UserError
 
-# In a venv torch is asked for by the exact version that is here: asked for a range, pip may take a far larger build of it.
+# In a venv torch is asked for by the exact version that is here: asked for a range, pip may take a far larger build
+# of it.
 TORCH = "2.13.0"
 
 
@@ -50,7 +51,8 @@ LMMS_EVAL = Tool(
     "0.7.3",
     # It reaches into a module of filelock that version 4 has no longer.
     ("lmms-eval==0.7.3", "math-verify==0.9.0", "filelock<4"),
-    # torchvision comes as a CUDA build, which cannot be imported beside a CPU torch. The latex2sympy2 that pip finds cannot
+    # torchvision comes as a CUDA build, which cannot be imported beside a CPU torch. The latex2sympy2 that pip finds
+    # cannot
     # be imported at all; tasks that ask for it find the one that is kept under its name.
     removed=("torchvision", "latex2sympy2"),
     files=(("latex2sympy2.py", "from latex2sympy2_extended.latex2sympy import *  # noqa: F403\n"),),

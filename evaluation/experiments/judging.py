@@ -28,7 +28,7 @@ class Verdict:
         interval: its 95 % bootstrap interval over problems.
         by_seed: the same difference for each seed of training.
         problems: how many, all seeds together.
-        seen: "yes", "in some seeds" (the interval lies above 0, but not every seed's difference does), "no" (the interval
+        seen: "yes", "in some seeds" (the interval lies above 0, but not every seed's difference), "no" (the interval
             holds 0) or "the opposite".
     """
 
@@ -50,8 +50,7 @@ class Verdict:
             self.seen, "The opposite was seen"
         )
         return (
-            f"{word}: {self.claim.says} ({scale * self.difference:+.1f}{unit}, 95 % {low} to {high};"
-            f" by seed {seeds})."
+            f"{word}: {self.claim.says} ({scale * self.difference:+.1f}{unit}, 95 % {low} to {high}; by seed {seeds})."
         )
 
 
@@ -85,7 +84,7 @@ def _judge_claim(claim: Claim, played: Played) -> Verdict:
 
 
 def gather_figures(experiment: Experiment, played: Played) -> dict[str, Any]:
-    """The figures of every arm: {arm: {task: {mode: {figure: [one value for each seed]}}}}, and right and wrong lengths.
+    """The figures of every arm: {arm: {task: {mode: {figure: [one value for each seed]}}}}.
 
     Under the figure "right_tokens" and "wrong_tokens" stands the mean length of the replies of solved and of other
     episodes, None where there are none.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..reporting.curves import COLOURS, GREY
-from ..reporting.evaluation import markdown_table
+from ..reporting.judged import markdown_table
 from ..reporting.plots import as_png, head, new_figure
 from .experiment import Experiment
 from .judging import Verdict, middle
@@ -48,8 +48,8 @@ def write_result(experiment: Experiment, document: Mapping[str, Any], verdicts: 
     lines += [f"![{experiment.question}]({experiment.name}.png)", ""]
     total = sum(cost.values())
     lines += [
-        f"`lmmr1 experiment {experiment.name}`: {total:.0f} CPU-seconds for all arms and seeds, {cost['training']:.0f} of them"
-        " training (arms that other experiments share are counted in each).",
+        f"`lmmr1 experiment {experiment.name}`: {total:.0f} CPU-seconds for all arms and seeds, {cost['training']:.0f}"
+        " of them training (arms that other experiments share are counted in each).",
         "",
     ]
     return "\n".join(lines)
@@ -64,7 +64,11 @@ def _lengths_table(experiment: Experiment, document: Mapping[str, Any]) -> list[
             values = document["figures"][arm.name][task.name][mode]
             cells += [_cell("reply_tokens", values["right_tokens"]), _cell("reply_tokens", values["wrong_tokens"])]
         rows.append([arm.label, *cells])
-    return [f"Tokens of the replies that solved a problem, and of those that did not ({mode}):", "", *markdown_table(rows)]
+    return [
+        f"Tokens of the replies that solved a problem, and of those that did not ({mode}):",
+        "",
+        *markdown_table(rows),
+    ]
 
 
 def _cell(figure: str, values: Sequence[float | None]) -> str:
@@ -92,7 +96,9 @@ def draw_result(
         A PNG file.
     """
     panels = [(figure, task.name) for figure in experiment.figures for task in experiment.tasks]
-    keys = [key for key in experiment.curves if any(key in row for rows in metrics.values() for run in rows for row in run)]
+    keys = [
+        key for key in experiment.curves if any(key in row for rows in metrics.values() for run in rows for row in run)
+    ]
     count = len(panels) + len(keys)
     columns = 2 if count < 5 else 3
     figure, axes = new_figure(columns, -(-count // columns), width=4.6, height=3.1)
@@ -119,7 +125,13 @@ def _draw_arms(axis: Any, experiment: Experiment, document: Mapping[str, Any], f
             colour = _colour(experiment, arm.name)
             filled = mode == "sampled"
             axis.plot(
-                known, [place + offset] * len(known), "o", ms=5, color=colour, mfc=colour if filled else "white", mew=1.3
+                known,
+                [place + offset] * len(known),
+                "o",
+                ms=5,
+                color=colour,
+                mfc=colour if filled else "white",
+                mew=1.3,
             )
             if known:
                 value = scale * (middle(values) or 0)

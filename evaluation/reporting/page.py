@@ -100,7 +100,8 @@ footer { max-width: 1080px; margin: 40px auto 50px; padding: 0 24px; color: var(
 .part { display: inline-block; background: var(--open-bg); border-radius: 20px; padding: 0 8px; margin-right: 4px; }
 .told { font-size: 13.5px; color: var(--soft); overflow-wrap: anywhere; }
 @media (max-width: 820px) { .exchange { grid-template-columns: 1fr; gap: 4px; }
-  main, header > div { padding: 0 14px; } th, td { padding: 7px 9px; } .films { grid-template-columns: 1fr; } .problem { grid-template-columns: 1fr; }
+  main, header > div { padding: 0 14px; } th, td { padding: 7px 9px; }
+  .films { grid-template-columns: 1fr; } .problem { grid-template-columns: 1fr; }
   .problem > div + div { border-left: 0; border-top: 1px solid var(--line); }
   h1 { font-size: 27px; } dl.terms { grid-template-columns: 1fr; gap: 0; } dl.terms dd { margin-bottom: 10px; } }
 @media print { body { background: #fff; font-size: 11pt; } nav, summary, video { display: none; }

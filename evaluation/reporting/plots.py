@@ -63,7 +63,9 @@ def draw_success(results: Mapping[str, Mapping[str, Any]], mode: str) -> bytes:
     figure, [axis] = new_figure(1, 1, 11.2, 0.9 + 0.45 * max(1, len(tasks)) * max(1, 0.6 * len(results)))
     for index, (run, result) in enumerate(results.items()):
         shift = 0.22 * (index - (len(results) - 1) / 2)
-        points = [(i, result["tasks"][t][mode]) for i, t in enumerate(tasks) if _rate(result["tasks"].get(t, {}).get(mode))]
+        points = [
+            (i, result["tasks"][t][mode]) for i, t in enumerate(tasks) if _rate(result["tasks"].get(t, {}).get(mode))
+        ]
         rates = [100 * figures["success"] for _, figures in points]
         ends = [[100 * figures["interval"][end] for _, figures in points] for end in (0, 1)]
         errors = [
@@ -97,7 +99,11 @@ def draw_pass_at_k(results: Mapping[str, Mapping[str, Any]]) -> bytes | None:
         for index, (run, result) in enumerate(results.items()):
             rates = result["tasks"].get(task, {}).get("sampled", {}).get("pass_at", {})
             axis.plot(
-                [int(k) for k in rates], [100 * v for v in rates.values()], marker="o", color=COLOURS[index % 8], label=run
+                [int(k) for k in rates],
+                [100 * v for v in rates.values()],
+                marker="o",
+                color=COLOURS[index % 8],
+                label=run,
             )
         axis.set_xscale("log", base=2)
         axis.set_ylim(-2, 102)

@@ -29,7 +29,9 @@ def choose_episodes(episodes: Sequence[Episode], count: int) -> list[Episode]:
 
 def html_transcript(episode: Episode, heading: str) -> str:
     """One episode as a card."""
-    verdict, word = {True: ("right", "solved"), False: ("wrong", "not solved"), None: ("open", "ended")}[episode.success]
+    verdict, word = {True: ("right", "solved"), False: ("wrong", "not solved"), None: ("open", "ended")}[
+        episode.success
+    ]
     if episode.failure is not None:
         verdict, word = "open", "failed"
     turns = "".join(_html_turn(turn, number) for number, turn in enumerate(episode.turns[:MOST_TURNS], start=1))
@@ -38,11 +40,13 @@ def html_transcript(episode: Episode, heading: str) -> str:
     facts = "".join(
         f"<li>{escape(name)}: {safe_text(str(value))}</li>" for name, value in episode.facts.items() if name != "row"
     )
-    told = f'<details><summary>What the environment told</summary><ul class="told">{facts}</ul></details>' if facts else ""
+    told = (
+        f'<details><summary>What the environment told</summary><ul class="told">{facts}</ul></details>' if facts else ""
+    )
     ending = escape(outcome(episode))
     return (
         f'<article class="transcript {verdict}"><h4><span class="verdict">{word}</span>{escape(heading)}, '
-        f"reward {episode.total_reward:.2f}</h4>{turns}{more}<p class=\"note\">{ending}</p>{told}</article>"
+        f'reward {episode.total_reward:.2f}</h4>{turns}{more}<p class="note">{ending}</p>{told}</article>'
     )
 
 

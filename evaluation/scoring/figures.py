@@ -77,7 +77,11 @@ def _score_figures(problems: Sequence[Sequence[Episode]], seed: int) -> dict[str
     scores = [[score for episode in tries if (score := score_of(episode)) is not None] for tries in problems]
     means = [fmean(values) for values in scores if values]
     if means:
-        figures |= {"score": fmean(means), "score_problems": len(means), "score_interval": list(bootstrap_interval(means, seed))}
+        figures |= {
+            "score": fmean(means),
+            "score_problems": len(means),
+            "score_interval": list(bootstrap_interval(means, seed)),
+        }
     optima = [e.facts["optimal"] for tries in problems for e in tries if e.facts.get("optimal", -1) >= 0]
     if optima:
         regrets = [e.facts["regret"] for tries in problems for e in tries if e.success and "regret" in e.facts]

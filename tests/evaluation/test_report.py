@@ -18,7 +18,14 @@ from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import StopReason, user
 from lmmr1.evaluation import films as films_module
 from lmmr1.evaluation.reporting.curves import draw_curves
-from lmmr1.evaluation.reporting.films import choose_pairs, episode_scenes, outcome, pair_problems, read_films, record_films
+from lmmr1.evaluation.reporting.films import (
+    choose_pairs,
+    episode_scenes,
+    outcome,
+    pair_problems,
+    read_films,
+    record_films,
+)
 from lmmr1.evaluation.reporting.report import write_report
 from lmmr1.evaluation.reporting.tables import describe_change, percent, print_table
 

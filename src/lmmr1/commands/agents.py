@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from lmmr1.agents.base import Agent
     from lmmr1.agents.policy import PolicyAgent
 
-HELP = "random, expert, answer:TEXT (always that), endpoint:URL#MODEL, a run folder, a model folder, a hub name, or tiny"
+HELP = (
+    "random, expert, answer:TEXT (always that), endpoint:URL#MODEL, a run folder, a model folder, a hub name, or tiny"
+)
 ANSWER, ENDPOINT = "answer:", "endpoint:"
 EXPERTS = ("expert", "solver", "oracle")
 
@@ -43,9 +45,7 @@ def load_agent(word: str, max_new_tokens: int = 512, temperature: float = 1.0) -
     if word.startswith(ENDPOINT):
         from lmmr1.agents.players.endpoint import Endpoint, EndpointPlayer
 
-        endpoint = Endpoint.parse(
-            word.removeprefix(ENDPOINT), max_new_tokens=max_new_tokens, temperature=temperature
-        )
+        endpoint = Endpoint.parse(word.removeprefix(ENDPOINT), max_new_tokens=max_new_tokens, temperature=temperature)
         return EndpointPlayer(endpoint), {"name": endpoint.model, "kind": "endpoint", "url": endpoint.url}
     from lmmr1.agents.identity import identify_policy
 

@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     for folder, settings in zip(arguments.folders, known, strict=True):
         if settings.seed != known[0].seed:
             raise UserError(
-                f"{folder} was played with seed {settings.seed} and {arguments.folders[0]} with {known[0].seed}: these are"
-                " different problems; evaluate both with the same --seed"
+                f"{folder} was played with seed {settings.seed} and {arguments.folders[0]} with {known[0].seed}:"
+                " these are different problems; evaluate both with the same --seed"
             )
     page = write_evaluation_report(arguments.folders, arguments.out)
     print((arguments.out / TEXT).read_text(encoding="utf-8"))

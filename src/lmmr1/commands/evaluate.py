@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from lmmr1.training.config import EvaluationConfig
 
 _EPILOG = """\
-The same command again goes on with an evaluation that was stopped, and shows one that is complete. Values of the suite can be
+The same command again goes on with an evaluation that was stopped, and shows one that is complete. Values of the
+suite can be
 changed: --tasks.math500.episodes 100 --tasks.math500.environment.kwargs.dataset.path copy.parquet"""
 
 
@@ -38,15 +39,19 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--suite",
         metavar="NAME",
-        help="tiny, agent, text, multimodal, paper, a YAML file, or a recipe, for its tasks (default: the run's own; else tiny)",
+        help="tiny, agent, text, multimodal, paper, a YAML file, or a recipe (default: the run's own tasks; else tiny)",
     )
     parser.add_argument("--only", metavar="TASKS", help="some of the suite's tasks, separated by commas")
     parser.add_argument("--episodes", type=int, metavar="N", help="at most so many problems of each task")
     parser.add_argument("--attempts", type=int, metavar="K", help="sample each problem K times: pass@k and avg@k")
     parser.add_argument("--seed", type=int, metavar="S", help="of the problems (default: the run's own; else 0)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder of the evaluation (default: in evaluations/)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder of the evaluation (default: in evaluations/)"
+    )
     parser.add_argument("--again", action="store_true", help="play everything again, although it was played before")
-    parser.add_argument("tasks", metavar="TASK", nargs="*", help="with --via: tasks of that evaluator; none: the suite's")
+    parser.add_argument(
+        "tasks", metavar="TASK", nargs="*", help="with --via: tasks of that evaluator; none: the suite's"
+    )
     parser.add_argument("--via", metavar="TOOL", help="let lmms-eval or lighteval ask, in an environment of its own")
     parser.add_argument("--include", type=Path, metavar="PATH", help="with --via: a folder (or file) of more tasks")
     parser.add_argument("--online", action="store_true", help="with --via: let the evaluator use the network")
@@ -79,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(table(results["tasks"]))
         if "columns" in results:
-            print("\n" + "\n".join(f"{name}: {_column(suite, name, value)}" for name, value in results["columns"].items()))
+            print(
+                "\n" + "\n".join(f"{name}: {_column(suite, name, value)}" for name, value in results["columns"].items())
+            )
         print(f"\nThe report is {report}")
     return 0
 
@@ -100,7 +107,9 @@ def _run_via(arguments: argparse.Namespace, chosen: Settings, folder: Path) -> i
         print(json.dumps({**results, "folder": str(folder)}))
         return 0
     for task, told in results["tasks"].items():
-        figures = ", ".join(f"{metric} {value:.4g}" for metric, value in told["metrics"].items() if isinstance(value, float))
+        figures = ", ".join(
+            f"{metric} {value:.4g}" for metric, value in told["metrics"].items() if isinstance(value, float)
+        )
         ours = f"; by our rule {told['ours']:.4g}" if "ours" in told else ""
         print(f"{task}: {figures}{ours} ({told['rows']} rows, {results['tool']} {results['version']})")
     print(f"\nIts results are in {folder / VIA}")

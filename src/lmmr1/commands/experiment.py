@@ -23,7 +23,9 @@ RESULT = "result.json"
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add `experiment`."""
-    parser = commands.add_parser("experiment", help="ask one of the paper's questions, at tiny scale", allow_abbrev=False)
+    parser = commands.add_parser(
+        "experiment", help="ask one of the paper's questions, at tiny scale", allow_abbrev=False
+    )
     parser.add_argument("name", metavar="NAME", nargs="?", help="an experiment's name or YAML file; none: list them")
     parser.add_argument("--out", type=Path, default=Path("experiments"), metavar="DIR", help="default: experiments/")
     parser.add_argument("--seeds", default="0,1,2", metavar="S,S", help="of training (default: 0,1,2)")

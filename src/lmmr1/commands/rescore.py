@@ -13,7 +13,7 @@ from . import settings
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add `rescore`."""
-    epilog = "What changes: --chat.NAME VALUE, as in --chat.reward lmmr1-paper, for all tasks. Without, the figures must come out equal."
+    epilog = "What changes: --chat.NAME VALUE, as in --chat.reward lmmr1-paper. Without, the figures come out equal."
     parser = commands.add_parser("rescore", help="score kept episodes anew", epilog=epilog, allow_abbrev=False)
     parser.add_argument("folder", metavar="EVALUATION", type=Path, help="a folder that lmmr1 evaluate made")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: EVALUATION-rescored")

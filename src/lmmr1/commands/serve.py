@@ -23,7 +23,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add `serve`."""
     parser = commands.add_parser("serve", help="put an agent behind an API", epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("agent", metavar="AGENT", help=HELP)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine alone)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine alone)"
+    )
     parser.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0 takes a free one)")
     parser.add_argument("--name", help="the model's name for clients (default: the agent's)")
     parser.add_argument("--api-key", metavar="KEY", help=f"what clients must bring (default: ${KEY_VARIABLE})")

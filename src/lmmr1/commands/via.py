@@ -1,4 +1,4 @@
-"""`lmmr1 evaluate AGENT --via lmms-eval|lighteval [TASK ...]`: another evaluator asks, we serve, and read its results back."""
+"""`lmmr1 evaluate AGENT --via TOOL [TASK ...]`: another evaluator asks, we serve, and read its results back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ VIA = "via.json"
 
 
 def evaluate_via(
-    tool_name: str, tasks: Sequence[str], subject: str, chosen: Settings, folder: Path, *, include: Path | None, online: bool
+    tool_name: str,
+    tasks: Sequence[str],
+    subject: str,
+    chosen: Settings,
+    folder: Path,
+    *,
+    include: Path | None,
+    online: bool,
 ) -> dict[str, Any]:
     """Let another evaluator play.
 
@@ -130,9 +137,7 @@ def _served(subject: str, model: str, suite: Suite) -> Iterator[str]:
         process.wait(30)
 
 
-def _judge(
-    folder: Path, chosen: Settings, suite: Suite, replies: Mapping[str, Mapping[int, str]]
-) -> dict[str, Any]:
+def _judge(folder: Path, chosen: Settings, suite: Suite, replies: Mapping[str, Mapping[int, str]]) -> dict[str, Any]:
     """Our own figures of the replies that the evaluator got: an evaluation as any other, its episodes kept."""
     from lmmr1.agents.episode import Episode, Turn
     from lmmr1.agents.players.replay import ReplayPlayer
