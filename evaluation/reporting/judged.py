@@ -110,6 +110,7 @@ def difference_text(figure: str, difference: PairedDifference) -> str:
 
 
 def tasks_and_modes(runs: Sequence[Judged]) -> list[tuple[str, str]]:
+    """What the runs were judged on, in their order."""
     return list(dict.fromkeys((t, m) for run in runs for t, modes in run.results["tasks"].items() for m in modes))
 
 
@@ -131,6 +132,7 @@ COLUMNS = (
 
 
 def figure_rows(run: Judged) -> list[list[str]]:
+    """A row for each task and mode of a run, under `COLUMNS`."""
     rows = []
     for task, modes in run.results["tasks"].items():
         for mode, figures in modes.items():
@@ -158,14 +160,17 @@ def figure_rows(run: Judged) -> list[list[str]]:
 
 
 def show_number(value: float | None, digits: int = 2) -> str:
+    """A number as text, or a dash."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def colour_of(difference: PairedDifference) -> str:
+    """The class of a difference on the page."""
     return "flat" if not difference.is_clear else "up" if difference.difference > 0 else "down"
 
 
 def verdict_on(difference: PairedDifference) -> str:
+    """A difference in words."""
     if not difference.is_clear:
         return "no clear difference"
     return "clearly better" if difference.difference > 0 else "clearly worse"

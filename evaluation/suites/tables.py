@@ -39,8 +39,8 @@ PUBLISHED: dict[str, PublishedTable] = {
             "MGT-PerceReason": (63.80, 38.89, 15.62, 26.35, 41.55, 58.03, 63.20),
             "SFT-Text": (46.0, 27.3, 1.2, 15.9, 20.0, 53.0, 50.5),
         },
-        "SFT-Text was read off a radar plot, to a few tenths. The paper lets a language model extract and judge some of these;"
-        " our suites do it by rule.",
+        "SFT-Text was read off a radar plot, to a few tenths. The paper lets a language model extract and judge "
+        "some of these; our suites do it by rule.",
     ),
     "table2": PublishedTable(
         "Geometry, accuracy in % (Table 2)",
@@ -70,7 +70,7 @@ PUBLISHED: dict[str, PublishedTable] = {
             "Direct-RL-Sokoban": (46.89, 16.32),
             "MGT-Sokoban": (47.91, 18.99),
         },
-        "The paper plays MageBench's levels and scenarios; our suite plays our own of the same sizes, so the scores can be set"
-        " side by side but not be compared to the point.",
+        "The paper plays MageBench's levels and scenarios; our suite plays our own of the same sizes, so the scores "
+        "can be set side by side but not be compared to the point.",
     ),
 }
