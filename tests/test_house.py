@@ -28,8 +28,8 @@ HOMES = {
     "tokenizers": ("agents/",),
     "huggingface_hub": ("agents/hub.py",),
     "safetensors": ("agents/", "training/"),
-    "pydantic": ("training/recipe.py",),
-    "yaml": ("training/recipe.py", "evaluation/reporting/report.py"),
+    "pydantic": ("training/recipe.py", "evaluation/documents.py"),
+    "yaml": ("training/recipe.py", "evaluation/documents.py", "evaluation/reporting/report.py"),
     "rich": ("training/records/metrics.py", "training/records/progress.py"),
     "tensorboard": ("training/records/board.py",),
     "wandb": ("training/records/weights_and_biases.py",),
@@ -49,10 +49,14 @@ HOMES = {
     "vllm": ("agents/engines/vllm.py",),
     "deepspeed": ("training/backends/deepspeed.py",),
     "ray": ("training/distributed.py",),
+    "starlette": ("agents/serving/app.py",),
+    "uvicorn": ("agents/serving/app.py",),
+    "lmms_eval": ("evaluation/adapters/inside/",),
+    "lighteval": ("evaluation/adapters/inside/",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
 DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "gfootball_engine", "vllm", "deepspeed", "ray"}
-DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym", "numba"}
+DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym", "numba", "starlette", "uvicorn"}
 
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

@@ -13,6 +13,7 @@ from lmmr1.agents.episode import Episode
 from lmmr1.envs.errors import MissingExtraError
 from lmmr1.envs.messages import StopReason
 
+from ..suites.suite import plain_name
 from ..suites.tables import PUBLISHED
 from .films import has_pictures
 from .judged import (
@@ -244,11 +245,12 @@ def _html_samples(run: Judged, named: bool) -> str:
 
 def _html_films(run: Judged, folder: Path, named: bool) -> str:
     parts = []
+    own = folder / plain_name(run.label) if named else folder
     for task in run.results["tasks"]:
         long = [e for e in run.episodes(task, run.settings.suite.modes[0]) if len(e.turns) > 1 and has_pictures(e)]
         for episode in choose_episodes(long, 2):
             title = f"{task}, problem {episode.group + 1}" + (f", {run.label}" if named else "")
-            parts.append(html_film(episode, title, folder))
+            parts.append(html_film(episode, title, own))
     return f'<div class="films">{"".join(parts)}</div>' if parts else ""
 
 
