@@ -137,7 +137,8 @@ def _html_differences(differences: Sequence[Difference]) -> str:
         "<p>Both play the same problems, so each is compared with the other on each of them: the mean difference, "
         "its 95 % bootstrap interval over problems, and the exact sign test.</p>"
         '<div class="scroll"><table class="results"><thead><tr><th>Task</th><th>Reply</th><th>Run</th>'
-        f"<th>Difference to the first</th><th>Problems</th><th>p</th><th></th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<th>Difference to the first</th><th>Problems</th><th>p</th><th></th></tr></thead><tbody>{rows}</tbody>"
+        "</table></div>"
     )
 
 
@@ -255,9 +256,9 @@ def _html_films(run: Judged, folder: Path, named: bool) -> str:
 
 
 _READING = """<dl class="terms"><dt>Likeliest, sampled</dt><dd>the model takes the most probable next token, or
-draws from the probabilities.</dd><dt>95 % interval</dt><dd>Wilson's for a share of independent problems; bootstrapped over
-problems for everything else. It says how far chance in the choice of problems might have moved a figure.</dd><dt>pass@k</dt><dd>the
-chance that one of k sampled replies at least is right; with k = 1 it is avg@k, the mean over all attempts.</dd>
+draws from the probabilities.</dd><dt>95 % interval</dt><dd>Wilson's for a share of independent problems; bootstrapped
+over problems for everything else. It says how far chance in the choice of problems might have moved a figure.</dd>
+<dt>pass@k</dt><dd>the chance that one of k sampled replies at least is right; with k = 1 it is avg@k, the mean over all attempts.</dd>
 <dt>Score</dt><dd>MageBench's. In Sokoban 100 plus 5 times what the best return lacks to that of a shortest solution; so
 somebody idle scores far above 0.</dd><dt>Regret</dt><dd>moves beyond a shortest solution, of the levels that were
 solved.</dd><dt>Failed</dt><dd>something broke; such an episode counts neither as right nor as wrong.</dd></dl>"""

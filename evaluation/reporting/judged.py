@@ -104,6 +104,7 @@ def show_main(run: Judged, task: str, mode: str) -> tuple[str, str]:
 
 
 def difference_text(figure: str, difference: PairedDifference) -> str:
+    """A difference and its interval as text; of shares in points."""
     scale, unit = (100, " points") if figure == "success" else (1, "")
     low, high = (scale * end for end in difference.interval)
     return f"{scale * difference.difference:+.1f}{unit} ({low:+.1f} to {high:+.1f})"

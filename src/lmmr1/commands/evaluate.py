@@ -50,9 +50,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--again", action="store_true", help="play everything again, although it was played before")
     parser.add_argument(
-        "tasks", metavar="TASK", nargs="*", help="with --via: tasks of that evaluator; none: the suite's"
+        "--via",
+        metavar=("TOOL", "TASK"),
+        nargs="+",
+        help="let lmms-eval or lighteval ask, in an environment of its own: tasks of its own, or, with none, the suite's",
     )
-    parser.add_argument("--via", metavar="TOOL", help="let lmms-eval or lighteval ask, in an environment of its own")
     parser.add_argument("--include", type=Path, metavar="PATH", help="with --via: a folder (or file) of more tasks")
     parser.add_argument("--online", action="store_true", help="with --via: let the evaluator use the network")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -72,8 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.out or _default_folder(arguments.subject, chosen.document(), str(identity["name"]))
     if arguments.via is not None:
         return _run_via(arguments, chosen, folder)
-    if arguments.tasks:
-        raise UserError(f"{arguments.tasks[0]} goes with --via; tasks of a suite are chosen with --only")
     if arguments.again and (folder / SETTINGS).is_file():
         shutil.rmtree(folder)
     results = play(folder, chosen, agent)
@@ -95,8 +95,8 @@ def _run_via(arguments: argparse.Namespace, chosen: Settings, folder: Path) -> i
     from .via import VIA, evaluate_via
 
     results = evaluate_via(
-        arguments.via,
-        arguments.tasks,
+        arguments.via[0],
+        arguments.via[1:],
         arguments.subject,
         chosen,
         folder,

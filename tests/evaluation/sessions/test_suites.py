@@ -124,7 +124,7 @@ def test_every_suite_is_read_and_its_columns_are_those_of_the_published_tables()
         (["--suite", "tiny", "--tasks.texts.episodes", "3"], "the suite has no task 'texts'"),
         (["--suite", "tiny", "--tasks.text.episods", "3"], "tasks.0.episods is not a key"),
         (["--suite", "tiny", "--via", "helm"], "there is no such evaluator; choose from lmms-eval, lighteval"),
-        (["--suite", "tiny", "mathvista"], "mathvista goes with --via"),
+        (["--suite", "tiny", "mathvista"], "unrecognized arguments: mathvista"),
         (["--suite", "text"], "tasks.math500: "),
     ],
 )
