@@ -50,7 +50,8 @@ LMMS_EVAL = Tool(
     "lmms-eval",
     "0.7.3",
     # It reaches into a module of filelock that version 4 has no longer.
-    ("lmms-eval==0.7.3", "math-verify==0.9.0", "filelock<4"),
+    # gymnasium is for the policy that may live in its process (inside/lmms_model.py).
+    ("lmms-eval==0.7.3", "math-verify==0.9.0", "filelock<4", "gymnasium"),
     # torchvision comes as a CUDA build, which cannot be imported beside a CPU torch. The latex2sympy2 that pip finds
     # cannot
     # be imported at all; tasks that ask for it find the one that is kept under its name.
@@ -88,6 +89,14 @@ def environments_folder() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "lmmr1" / "environments"
 
 
+def place_of(tool: Tool) -> Path:
+    """The folder of an evaluator's environment; its name changes with all that decides what is in it."""
+    decisive = (tool, torch_version(), sys.version_info[:2])
+    return (
+        environments_folder() / f"{tool.name}-{tool.version}-{hashlib.sha256(repr(decisive).encode()).hexdigest()[:8]}"
+    )
+
+
 def prepare(tool: Tool, on_start: Callable[[str], None] | None = None) -> Path:
     """The Python of an evaluator's environment, which is made where it is missing; one that was begun is made anew.
 
@@ -98,9 +107,7 @@ def prepare(tool: Tool, on_start: Callable[[str], None] | None = None) -> Path:
     Raises:
         UserError: pip could not install it; says why.
     """
-    torch = f"torch=={torch_version()}"
-    digest = hashlib.sha256(repr((tool, torch, sys.version_info[:2])).encode()).hexdigest()[:8]
-    folder = environments_folder() / f"{tool.name}-{tool.version}-{digest}"
+    folder, torch = place_of(tool), f"torch=={torch_version()}"
     python = folder / "bin" / "python"
     done = folder / ".complete"
     if done.is_file():
@@ -131,3 +138,8 @@ def _run(command: list[str], tool: Tool) -> str:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"the environment of {tool.name} cannot be made: {' '.join(command[1:4])} ...: {reason}")
     return done.stdout
+
+
+if __name__ == "__main__":
+    for one in TOOLS.values():
+        print(f"{one.name}: {prepare(one, lambda line: print(line, flush=True))}")

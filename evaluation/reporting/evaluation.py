@@ -255,13 +255,16 @@ def _html_films(run: Judged, folder: Path, named: bool) -> str:
     return f'<div class="films">{"".join(parts)}</div>' if parts else ""
 
 
-_READING = """<dl class="terms"><dt>Likeliest, sampled</dt><dd>the model takes the most probable next token, or
-draws from the probabilities.</dd><dt>95 % interval</dt><dd>Wilson's for a share of independent problems; bootstrapped
-over problems for everything else. It says how far chance in the choice of problems might have moved a figure.</dd>
-<dt>pass@k</dt><dd>the chance that one of k sampled replies at least is right; with k = 1 it is avg@k, the mean over all attempts.</dd>
+_READING = """<dl class="terms">
+<dt>Likeliest, sampled</dt><dd>the model takes the most probable next token, or draws from the probabilities.</dd>
+<dt>95 % interval</dt><dd>Wilson's for a share of independent problems; bootstrapped over problems for everything else.
+It says how far chance in the choice of problems might have moved a figure.</dd>
+<dt>pass@k</dt><dd>the chance that one of k sampled replies at least is right; with k = 1 it is avg@k, the mean over all
+attempts.</dd>
 <dt>Score</dt><dd>MageBench's. In Sokoban 100 plus 5 times what the best return lacks to that of a shortest solution; so
-somebody idle scores far above 0.</dd><dt>Regret</dt><dd>moves beyond a shortest solution, of the levels that were
-solved.</dd><dt>Failed</dt><dd>something broke; such an episode counts neither as right nor as wrong.</dd></dl>"""
+somebody idle scores far above 0.</dd>
+<dt>Regret</dt><dd>moves beyond a shortest solution, of the levels that were solved.</dd>
+<dt>Failed</dt><dd>something broke; such an episode counts neither as right nor as wrong.</dd></dl>"""
 
 
 def _html_details(run: Judged) -> str:

@@ -53,7 +53,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--via",
         metavar=("TOOL", "TASK"),
         nargs="+",
-        help="let lmms-eval or lighteval ask, in an environment of its own: tasks of its own, or, with none, the suite's",
+        help="let lmms-eval or lighteval ask, in an environment of its own: tasks of its own, or else the suite's",
     )
     parser.add_argument("--include", type=Path, metavar="PATH", help="with --via: a folder (or file) of more tasks")
     parser.add_argument("--online", action="store_true", help="with --via: let the evaluator use the network")
