@@ -30,7 +30,10 @@ help: Rows in the columns of MATH-500 and MathVista that the embedded model can 
 tasks:
   words:
     modality: text
-    environment: {{id: LMMR1/Reasoning-v0, kwargs: {{dataset: {{path: {text}, preset: math500}}}}, chat: &brief {{instructions: brief, needs_thought: false}}}}
+    environment:
+      id: LMMR1/Reasoning-v0
+      kwargs: {{dataset: {{path: {text}, preset: math500}}}}
+      chat: &brief {{instructions: brief, needs_thought: false}}
     episodes: 100
   pictures:
     modality: image

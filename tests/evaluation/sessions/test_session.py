@@ -28,7 +28,7 @@ from lmmr1.evaluation.session import (
     replay_evaluation,
     run_evaluation,
 )
-from lmmr1.evaluation.suites.suite import Suite, load_suite
+from lmmr1.evaluation.suites.suite import Column, Suite, load_suite
 
 
 def play(folder: Path, suite: Suite, agent: Agent, seed: int = 0) -> dict:
@@ -95,8 +95,7 @@ def test_random_is_the_floor_and_on_sokoban_as_often_right_as_chance_says(tmp_pa
 
 def test_who_stands_idle_scores_100_less_5_times_the_mean_optimum(tmp_path: Path):
     suite = load_suite("agent").only(["sokoban_global_small_2", "sokoban_global_middle_3"]).with_episodes(6)
-    suite = replace(suite, columns={"Sokoban-Global": {"tasks": [t.name for t in suite.tasks], "figure": "score"}})  # type: ignore[arg-type]
-    suite = load_like(suite)
+    suite = replace(suite, columns={"Sokoban-Global": Column([task.name for task in suite.tasks], "score")})
     results = play(tmp_path / "idle", suite, FixedPlayer("Wait"))
     optima = [
         # Boxes that are pushed onto their targets, the last of them with its bonus, less a tenth for each move.
@@ -106,12 +105,6 @@ def test_who_stands_idle_scores_100_less_5_times_the_mean_optimum(tmp_path: Path
     ]
     assert len(optima) == 12
     assert results["columns"]["Sokoban-Global"] == pytest.approx(100 - 5 * float(np.mean(optima)))
-
-
-def load_like(suite: Suite) -> Suite:
-    from lmmr1.evaluation.documents import read_as
-
-    return read_as(Suite, suite.document(), "test")
 
 
 KILLED = """
