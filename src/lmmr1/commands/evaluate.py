@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lmmr1.envs.errors import UserError
 
 from . import settings
-from .agents import HELP, load_agent
+from .agents import ENDPOINT, HELP, load_agent
 
 if TYPE_CHECKING:
     from lmmr1.agents.base import Agent
@@ -55,6 +55,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         help="let lmms-eval or lighteval ask, in an environment of its own: tasks of its own, or else the suite's",
     )
+    parser.add_argument(
+        "--judge", metavar="endpoint:URL#MODEL", help="ask a model about answers that the rules call wrong; beside them"
+    )
     parser.add_argument("--include", type=Path, metavar="PATH", help="with --via: a folder (or file) of more tasks")
     parser.add_argument("--online", action="store_true", help="with --via: let the evaluator use the network")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -78,8 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
         shutil.rmtree(folder)
     results = play(folder, chosen, agent)
     report = _write_report(folder)
+    judged = _ask_judge(folder, arguments.judge) if arguments.judge is not None else None
     if arguments.json:
         told = {"subject": arguments.subject, "suite": suite.name, "seed": seed, "folder": str(folder)}
+        told |= {} if judged is None else {"judged": judged}
         print(json.dumps({**told, **{key: results[key] for key in ("tasks", "columns") if key in results}}))
     else:
         print(table(results["tasks"]))
@@ -87,8 +92,33 @@ def run(arguments: argparse.Namespace) -> int:
             print(
                 "\n" + "\n".join(f"{name}: {_column(suite, name, value)}" for name, value in results["columns"].items())
             )
+        for task, modes in (judged or {}).get("tasks", {}).items():
+            for mode, figures in modes.items():
+                print(f"{task}, {mode}: {figures['success']:.1%} with the judge, who overruled {figures['overruled']}")
         print(f"\nThe report is {report}")
     return 0
+
+
+def _ask_judge(folder: Path, word: str) -> dict[str, Any]:
+    """The judge's figures, which are also written to judged.json."""
+    from lmmr1.agents.players.endpoint import Endpoint
+    from lmmr1.evaluation.scoring.judge import INSTRUCTIONS, judge_episodes, summarize_judged
+    from lmmr1.evaluation.session import read_episodes, read_settings
+
+    if not word.startswith(ENDPOINT):
+        raise UserError(f"--judge {word}: write endpoint:URL#MODEL")
+    endpoint = Endpoint.parse(word.removeprefix(ENDPOINT), max_new_tokens=64)
+    suite = read_settings(folder).suite
+    tasks: dict[str, Any] = {}
+    for task in suite.tasks:
+        for mode in suite.modes:
+            episodes = read_episodes(folder, suite, task.name, mode)
+            if any("gold" in episode.facts for episode in episodes):
+                verdicts = judge_episodes(episodes, lambda messages: endpoint.ask(messages, greedy=True)[0])
+                tasks.setdefault(task.name, {})[mode] = summarize_judged(episodes, verdicts)
+    judged = {"judge": endpoint.model, "instructions": INSTRUCTIONS, "tasks": tasks}
+    (folder / "judged.json").write_text(json.dumps(judged, indent=1), encoding="utf-8")
+    return judged
 
 
 def _run_via(arguments: argparse.Namespace, chosen: Settings, folder: Path) -> int:

@@ -19,7 +19,7 @@ OWN_OPTIONS = {
     "train": ("--help", "--run-dir", "--resume", "--allow-changes"),
     "evaluate": (
         *("--help", "--suite", "--only", "--episodes", "--attempts", "--seed", "--out", "--again", "--json"),
-        *("--via", "--include", "--online"),
+        *("--via", "--include", "--online", "--judge"),
     ),
     "rescore": ("--help", "--out"),
     "serve": (
