@@ -84,7 +84,9 @@ def _score_figures(problems: Sequence[Sequence[Episode]], seed: int) -> dict[str
         }
     optima = [e.facts["optimal"] for tries in problems for e in tries if e.facts.get("optimal", -1) >= 0]
     if optima:
-        regrets = [e.facts["regret"] for tries in problems for e in tries if e.success and "regret" in e.facts]
+        # The environment tells the moves that were made as a multiple of the fewest.
+        solved = [e.facts for tries in problems for e in tries if e.success and "regret" in e.facts]
+        regrets = [(facts["regret"] - 1) * facts["optimal"] for facts in solved]
         figures |= {"optimum": fmean(optima), "regret": fmean(regrets) if regrets else None}
     return figures
 

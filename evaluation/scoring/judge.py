@@ -15,9 +15,9 @@ from .scores import wilson_interval
 
 # What the judge is told; part of every figure that it gives. It sees no picture and no thought.
 INSTRUCTIONS = (
-    "You compare a student's final answer with the reference answer to a question. Other forms of the same value, other "
-    "units of the same quantity and other words for the same thing count as the same; anything else does not. Do not "
-    "solve the question. Reply with one word: SAME or DIFFERENT."
+    "You compare a student's final answer with the reference answer to a question. Other forms of the same value, "
+    "other units of the same quantity and other words for the same thing count as the same; anything else does "
+    "not. Do not solve the question. Reply with one word: SAME or DIFFERENT."
 )
 _WORD = re.compile(r"\b(SAME|DIFFERENT)\b", re.IGNORECASE)
 # Messages -> the judge's reply.
@@ -66,8 +66,8 @@ def summarize_judged(episodes: Sequence[Episode], verdicts: Mapping[int, bool | 
     """The success that rules and judge find together.
 
     Returns:
-        "success" and "interval" with the judge's word, "overruled": how many answers the judge calls right and the rules
-        wrong, "unread": how many verdicts could not be read (they stay as the rules say), "asked".
+        "success" and "interval" with the judge's word, "overruled": how many answers the judge calls right and the
+        rules wrong, "unread": how many verdicts could not be read (they stay as the rules say), "asked".
     """
     scored = [(place, episode) for place, episode in enumerate(episodes) if episode.failure is None]
     right = [episode.success is True or verdicts.get(place) is True for place, episode in scored]

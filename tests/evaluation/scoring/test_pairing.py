@@ -52,13 +52,13 @@ def test_pairs_are_surer_than_two_intervals():
 
 def test_measures_of_games_and_groups():
     episodes = [
-        episode(0, True, score=100.0, optimal=5, regret=0, family="a"),
-        episode(1, True, score=99.0, optimal=7, regret=2, family="a"),
+        episode(0, True, score=100.0, optimal=5, regret=1.0, family="a"),
+        episode(1, True, score=99.0, optimal=7, regret=9 / 7, family="a"),
         episode(2, False, score=46.0, optimal=9, regret=0, family="b"),
     ]
     figures = measure(episodes)
     assert figures["score"] == pytest.approx(245 / 3) and figures["score_problems"] == 3
-    assert figures["optimum"] == 7 and figures["regret"] == 1, "regret is that of solved levels"
+    assert figures["optimum"] == 7 and figures["regret"] == pytest.approx(1), "regret is that of solved levels"
     assert figures["groups"]["family"] == {"a": [2, 2], "b": [0, 1]}
     assert "pass_at" not in figures and figures["reply_characters"] == len("<answer>7</answer>")
 
