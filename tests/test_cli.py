@@ -194,7 +194,7 @@ def test_gathering_overrides():
         "--override=seed=3",
     ]
     assert settings.gather(words) == expected
-    assert settings.gather(["evaluate", "--a", "b"]) == ["evaluate", "--a", "b"]
+    assert settings.gather(["grade", "--a", "b"]) == ["grade", "--a", "b"]
 
 
 # ------------------------------------------------------------------------------------------------------------- train

@@ -34,7 +34,7 @@ HOMES = {
     "tensorboard": ("training/records/board.py",),
     "wandb": ("training/records/weights_and_biases.py",),
     "peft": ("agents/networks/lora.py",),
-    "math_verify": ("envs/rewards/",),
+    "math_verify": ("envs/rewards/", "evaluation/adapters/inside/"),
     "sympy": ("envs/rewards/",),
     "latex2sympy2_extended": ("envs/rewards/",),
     "av": ("envs/recording.py",),

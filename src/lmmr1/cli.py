@@ -15,21 +15,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lmmr1 import __version__
-from lmmr1.commands import (
-    compare,
-    dataset,
-    evaluate,
-    experiment,
-    grade,
-    listing,
-    play,
-    record,
-    rescore,
-    serve,
-    settings,
-    train,
-)
+from lmmr1.commands import dataset, evaluate, grade, listing, play, record, settings, train
 from lmmr1.commands.disk import DiskFullError, describe, is_disk_full
+from lmmr1.commands.evaluating import compare, experiment, rescore, serve
 from lmmr1.envs.errors import UserError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130

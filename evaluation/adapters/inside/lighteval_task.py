@@ -30,7 +30,7 @@ class Extracted(SampleLevelComputation):
     """lighteval's own judgement of the answer that our tags hold: its math metric reads no tags."""
 
     def __init__(self):
-        self.metric = Metrics.pass_at_k_math(sample_params={"k": 1, "n": 1}).value.sample_level_fn
+        self.metric = Metrics.pass_at_k_math(sample_params={"k": 1, "n": 1}).sample_level_fn
 
     def compute(self, doc, model_response, **_):
         """1 or 0."""

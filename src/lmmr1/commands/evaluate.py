@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lmmr1.envs.errors import UserError
 
 from . import settings
-from .agents import ENDPOINT, HELP, load_agent
+from .evaluating.agents import ENDPOINT, HELP, load_agent
 
 if TYPE_CHECKING:
     from lmmr1.agents.base import Agent
@@ -122,7 +122,7 @@ def _ask_judge(folder: Path, word: str) -> dict[str, Any]:
 
 
 def _run_via(arguments: argparse.Namespace, chosen: Settings, folder: Path) -> int:
-    from .via import VIA, evaluate_via
+    from .evaluating.via import VIA, evaluate_via
 
     results = evaluate_via(
         arguments.via[0],

@@ -11,7 +11,7 @@ from lmmr1.envs.recording import write_film
 from lmmr1.envs.registry import EnvironmentConfig
 
 from . import settings
-from .agents import HELP, load_agent
+from .evaluating.agents import HELP, load_agent
 
 if TYPE_CHECKING:
     from lmmr1.agents.base import Agent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmmr1.envs.errors import UserError
 
-from . import settings
+from .. import settings
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lmmr1.evaluation.runner import EvaluationTask
     from lmmr1.evaluation.session import replay_evaluation
 
-    from .evaluate import table
+    from ..evaluate import table
 
     changes = settings.environment_from("", arguments.override)
     if changes.kwargs:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmmr1.envs.errors import UserError
 
-from .train import state_of
+from ..train import state_of
 
 if TYPE_CHECKING:
     from lmmr1.evaluation.experiments.experiment import Arm, Experiment

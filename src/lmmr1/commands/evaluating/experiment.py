@@ -102,8 +102,8 @@ def _judge_arm(
     from lmmr1.evaluation.session import RESULTS, Settings, read_episodes
     from lmmr1.evaluation.suites.suite import Suite
 
+    from ..evaluate import play
     from .agents import load_agent
-    from .evaluate import play
 
     folder = arms.root / experiment.name / f"seed{arms.seed}" / arm.name
     suite = Suite(

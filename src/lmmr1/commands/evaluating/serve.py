@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.registry import EnvironmentConfig
 
-from . import settings
+from .. import settings
 from .agents import ENDPOINT, EXPERTS, HELP, load_agent
 
 if TYPE_CHECKING:
