@@ -55,6 +55,7 @@ def make_app(desk: Desk, front: Front) -> Starlette:
     """
     try:
         from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
         from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, Response, StreamingResponse
         from starlette.routing import Route
@@ -117,7 +118,7 @@ def make_app(desk: Desk, front: Front) -> Starlette:
         return JSONResponse(answers.completion(answers.new_id(), asked, replies, desk.agent))
 
     async def nowhere(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, _http_exception()) else 500
+        status = error.status_code if isinstance(error, HTTPException) else 500
         return refuse(RefusalError(status, f"there is no {request.method} {request.url.path} here"))
 
     return Starlette(
@@ -128,12 +129,6 @@ def make_app(desk: Desk, front: Front) -> Starlette:
         ],
         exception_handlers={404: nowhere, 405: nowhere},
     )
-
-
-def _http_exception() -> type[Any]:
-    from starlette.exceptions import HTTPException
-
-    return HTTPException
 
 
 async def _read_body(request: Request, limits: Limits) -> bytes:

@@ -16,7 +16,7 @@ from PIL import Image
 from lmmr1.agents.episode import Episode, Turn, load_episodes, save_episodes
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import StopReason, user
-from lmmr1.evaluation import films as films_module
+from lmmr1.evaluation.reporting import films as films_module
 from lmmr1.evaluation.reporting.curves import draw_curves
 from lmmr1.evaluation.reporting.films import (
     choose_pairs,

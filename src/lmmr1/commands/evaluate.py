@@ -312,7 +312,7 @@ def table(results: dict[str, Any]) -> str:
     """The results in columns, one line for each task and mode."""
     scored = any(figures.get("score") is not None for modes in results.values() for figures in modes.values())
     head = ("task", "mode", "success", "95 % interval", "format", "tokens", "return", "episodes")
-    rows = [(*head, "score") if scored else head]
+    rows: list[tuple[str, ...]] = [(*head, "score") if scored else head]
     for task, modes in results.items():
         for mode, figures in modes.items():
             low, high = figures["interval"] or (None, None)

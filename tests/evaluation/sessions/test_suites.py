@@ -63,9 +63,10 @@ def rows(preset: str) -> list[dict]:
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Overrides that put a local file in each data set's place."""
     import datasets
+    from datasets import config
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "arrow")
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "arrow")
     datasets.disable_progress_bars()
 
     def make(suite: str) -> list[tuple[str, object]]:

@@ -60,7 +60,7 @@ def _name_of(word: str) -> str:
     if not path.exists():
         return word
     parts = path.resolve().parts
-    return "/".join(parts[-3:]) if len(parts) > 2 and parts[-2] == "models" else parts[-1]
+    return "/".join(parts[-3:]) if "models" in parts[-2:-1] else path.resolve().name
 
 
 def load_policy(subject: str) -> PolicyAgent:
