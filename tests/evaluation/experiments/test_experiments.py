@@ -23,7 +23,10 @@ design: Two arms, one from the other.
 paper: Nothing.
 arms:
   base: {label: the base model}
-  first: {label: one, recipe: fre_text_tiny, overrides: {stages.fre_text.iterations: 1, stages.fre_text.rollout.groups: 4}}
+  first:
+    label: one
+    recipe: fre_text_tiny
+    overrides: {stages.fre_text.iterations: 1, stages.fre_text.rollout.groups: 4}
   second:
     label: two
     recipe: direct_rl_geo_tiny
@@ -63,7 +66,7 @@ def test_arms_of_different_experiments_that_are_the_same_are_trained_once(tmp_pa
 
 
 def played(rates: dict[str, list[float]], tmp_path: Path):
-    """Episodes of arms with these success rates, a list entry for each seed; 200 problems, those of equal luck shared."""
+    """Episodes of arms with these success rates, an entry for each seed; 200 problems, of the same luck for all."""
     luck = np.random.default_rng(0).random(200)
 
     def episodes(seed: int, rate: float) -> list[Episode]:
