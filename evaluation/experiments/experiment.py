@@ -92,11 +92,11 @@ class Experiment:
     """What a reader of the result has to know besides."""
 
     def __post_init__(self) -> None:
-        seen: set[str] = set()
+        seen: list[str] = []
         for arm in self.arms:
             if arm.start is not None and arm.start not in seen:
                 raise UserError(f"arms.{arm.name}.start must name an arm before it, not {arm.start!r}")
-            seen.add(arm.name)
+            seen.append(arm.name)
         tasks = [task.name for task in self.tasks]
         if not self.arms or not tasks:
             raise UserError("an experiment needs arms and tasks")

@@ -151,7 +151,8 @@ def _draw_curves(
     scale = 100 if key in PERCENT else 1
     for name, runs in metrics.items():
         lines = [[scale * row[key] for row in rows if row.get(key) is not None] for rows in runs]
-        lines = [line for line in lines if line]
+        # Where nothing was measured (no reference, no divergence) there is nothing to draw.
+        lines = [line for line in lines if any(line)]
         if not lines:
             continue
         length = min(map(len, lines))
