@@ -68,6 +68,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate; the exit code."""
     from lmmr1.evaluation.session import SETTINGS, Settings
+    from lmmr1.evaluation.suites.suite import plain_name
 
     suite, seed = _choose_suite(arguments)
     if seed < 0:
@@ -76,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = Settings(suite, identity, seed)
     folder = arguments.out or _default_folder(arguments.subject, chosen.document(), str(identity["name"]))
     if arguments.via is not None:
+        folder = arguments.out or folder.with_name(f"{folder.name}-{plain_name(arguments.via[0])}")
         return _run_via(arguments, chosen, folder)
     if arguments.again and (folder / SETTINGS).is_file():
         shutil.rmtree(folder)
