@@ -62,7 +62,13 @@ LIGHTEVAL = Tool(
     "lighteval",
     "0.13.0",
     # xxhash 4 refuses the texts that it is given here, and later versions of litellm lack the cache that it sets up.
-    ("lighteval[litellm]==0.13.0", "xxhash<4", "litellm==1.99.4"),
+    (
+        *("lighteval[litellm]==0.13.0", "xxhash<4", "litellm==1.99.4"),
+        # Exact, or pip looks for many minutes for versions that go together.
+        *("openai==2.24.0", "aiohttp==3.14.5", "aiobotocore==3.10.0", "botocore==1.43.117", "s3fs==2026.6.0"),
+        *("fsspec==2026.6.0", "transformers==5.23.0", "huggingface_hub==1.33.0", "tokenizers==0.23.3"),
+        *("datasets==5.2.0", "inspect-ai==0.3.285", "importlib_metadata==8.5.0"),
+    ),
     # Its registry imports every task, and one of them fetches this file; that it exists is all that is looked at.
     files=(("lighteval/tasks/tasks/tinyBenchmarks.pkl", ""),),
 )
