@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo football test test-all lint types docs bench bench-sokoban-peers clean
+.PHONY: help demo football evaluators test test-all lint types docs bench bench-sokoban-peers clean
 
 BENCHMARKS := rollout long_horizon harness sizing sokoban football asynchronous
 
@@ -25,6 +25,7 @@ help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
 	@echo "make test      run the tests                make test-all  lint, types, docs, tests and benchmarks"
 	@echo "make football  build Google Research Football's engine (minutes, once) for Python 3.11 and install it"
+	@echo "make evaluators  install lmms-eval and lighteval (minutes, once), for the tests that ask them"
 	@echo "make lint      ruff                         make types     pyright"
 	@echo "make docs      build the pages into site/   make bench     run every benchmark, quickly"
 	@echo "make clean     remove what was built here; runs/ stays"
@@ -53,10 +54,14 @@ demo: $(INSTALLED)
 football: $(INSTALLED)
 	@.ci/football .venv
 
+# lmms-eval and lighteval, each in an environment of its own outside of this folder.
+evaluators: $(INSTALLED)
+	$(BIN)/python -m lmmr1.evaluation.adapters.workshop
+
 test: $(COMPLETE)
 	$(BIN)/pytest $(ARGS)
 
-test-all: football lint types docs bench test
+test-all: football evaluators lint types docs bench test
 
 lint: $(COMPLETE)
 	$(BIN)/ruff check .

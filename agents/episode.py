@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -77,6 +78,7 @@ class Episode:
         stop_reason: why it ended.
         success: what the environment says; None where it does not say.
         failure: what broke, where something did; such an episode is masked and counted, never scored.
+        facts: what the environment's infos said last, in plain values, such as "family", "score" or "gold".
     """
 
     env_id: str
@@ -88,6 +90,7 @@ class Episode:
     stop_reason: StopReason = StopReason.TASK_ENDED
     success: bool | None = None
     failure: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def terminated(self) -> bool:

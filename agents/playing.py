@@ -85,6 +85,7 @@ class Playing:
         self.episode = self._new()
         if isinstance(opening, Fault):
             return self._fail(opening, 0)
+        self.episode.facts = dict(opening.facts)
         messages = opening.messages
         self.conversation = Conversation(seat.env, list(messages), list(messages), seat.key)
         return Next.REPLY
@@ -142,6 +143,7 @@ class Playing:
         conversation.turns.append(turn)
         episode.turns.append(turn)
         episode.success = outcome.success
+        episode.facts |= outcome.facts
         reason = outcome.stop_reason
         limit = MOST_TURNS if self.rules.max_turns is None else self.rules.max_turns
         if reason is None and len(episode.turns) >= limit:

@@ -47,6 +47,7 @@ def rollout(
     retries: int = 0,
     log: RolloutLog | None = None,
     in_epochs: bool = False,
+    first: int = 0,
 ) -> list[Episode]:
     """Play `count` episodes.
 
@@ -63,6 +64,8 @@ def rollout(
         environments: made before, to be used again; grown as needed.
         retries, log: see `play`.
         in_epochs: whether the environments' seeds are a series, see `derive_epoch_seed`.
+        first: the index of the first episode; a multiple of `group_size`. What an episode is depends on its index, not
+            on which others are played beside it.
 
     Returns:
         The episodes in the order of their index.
@@ -72,8 +75,8 @@ def rollout(
         pool.append(make_env())
     seats = [
         Seat(
-            env=pool[index],
-            label=label or environment_id(pool[index]),
+            env=pool[index - first],
+            label=label or environment_id(pool[index - first]),
             env_seed=(
                 derive_epoch_seed(index // group_size, seed, stream)
                 if in_epochs
@@ -82,7 +85,7 @@ def rollout(
             key=(seed, stream, index),
             group=index // group_size,
         )
-        for index in range(count)
+        for index in range(first, first + count)
     ]
     return play(agent, seats, greedy=greedy, max_turns=max_turns, retries=retries, log=log)
 

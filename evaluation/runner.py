@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any, Literal
 
 from lmmr1.agents.base import Agent
@@ -17,7 +15,7 @@ from lmmr1.envs.isolation.places import IsolatedEnv, Place
 from lmmr1.envs.isolation.pool import EnvironmentPool
 from lmmr1.envs.registry import EnvironmentConfig
 
-from .scores import bootstrap_interval, wilson_interval
+from .scoring.figures import summarize
 
 Mode = Literal["greedy", "sampled"]
 MODES: tuple[Mode, ...] = ("greedy", "sampled")
@@ -94,7 +92,7 @@ def evaluate(
             on_task(task.name)
         places = [] if environments is None else environments.setdefault(task.name, [])
         try:
-            played = {mode: _play(agent, task, seed, mode, places, pool, retries) for mode in modes}
+            played = {mode: play_problems(agent, task, seed, mode, places, pool, retries) for mode in modes}
         finally:
             for place in places if environments is None else ():
                 if not isinstance(place, IsolatedEnv):
@@ -105,7 +103,7 @@ def evaluate(
     return results
 
 
-def _play(
+def play_problems(
     agent: Agent,
     task: EvaluationTask,
     seed: int,
@@ -113,7 +111,22 @@ def _play(
     places: list[Place],
     pool: EnvironmentPool | None,
     retries: int,
+    problems: range | None = None,
+    attempts: int = 1,
 ) -> list[Episode]:
+    """Play some of a task's problems, in one batch.
+
+    Args:
+        agent, task, seed, mode, pool, retries: see `evaluate`.
+        places: environments to use, grown as needed.
+        problems: their numbers; by default all of the task.
+        attempts: how often each is played, every time with another stream of sampling.
+
+    Returns:
+        The episodes, those of one problem behind each other and of the same `group`.
+    """
+    problems = range(task.episodes) if problems is None else problems
+
     def make() -> Place:
         # One that breaks here is made anew too; that it cannot be made at all is told at once.
         if pool is not None:
@@ -127,7 +140,7 @@ def _play(
         return rollout(
             agent,
             make,
-            task.episodes,
+            len(problems) * attempts,
             seed=seed,
             stream=EVALUATION_STREAM,
             greedy=mode == "greedy",
@@ -136,50 +149,8 @@ def _play(
             environments=places,
             retries=retries,
             in_epochs=task.environment.in_epochs,
+            group_size=attempts,
+            first=problems.start * attempts,
         )
     finally:
         agent.context = own_context
-
-
-def summarize(episodes: Sequence[Episode], seed: int = 0) -> dict[str, Any]:
-    """The figures of a set of independent episodes.
-
-    A failed episode (something broke) is counted in "failed" and nowhere else: neither right nor wrong.
-
-    Args:
-        episodes: at most one for each problem.
-        seed: of the bootstrap.
-
-    Returns:
-        "success": the share of successful episodes, and "interval": its 95 % Wilson interval; None if the environment
-        never says what success is. An episode that was stopped before its environment said anything is no success.
-        "return": the mean sum of rewards, and "return_interval": its 95 % bootstrap interval.
-        "format_rate": the share of replies that are well formed; "reply_tokens": the mean ids of one reply;
-        "turns": the mean replies of one episode; "stop_reasons": how often each ended an episode;
-        "episodes": how many were scored; "failed": how many were not; "failures", only if any failed: how often for
-        which reason. What nothing is known about is None.
-    """
-    failures = [episode.failure for episode in episodes if episode.failure is not None]
-    scored = [episode for episode in episodes if episode.failure is None]
-    outcomes = [episode.success for episode in scored]
-    replies = [turn for episode in scored for turn in episode.turns]
-    returns = [episode.total_reward for episode in scored]
-    judged = any(outcome is not None for outcome in outcomes)
-    successes = sum(outcome is True for outcome in outcomes)
-    return {
-        "success": successes / len(scored) if judged else None,
-        "interval": list(wilson_interval(successes, len(scored))) if judged else None,
-        "episodes": len(scored),
-        "failed": len(episodes) - len(scored),
-        "return": fmean(returns) if returns else None,
-        "return_interval": list(bootstrap_interval(returns, seed)) if returns else None,
-        "format_rate": fmean(turn.well_formed for turn in replies) if replies else None,
-        "reply_tokens": fmean(len(turn.reply_ids) for turn in replies) if replies else None,
-        "turns": len(replies) / len(scored) if scored else None,
-        "stop_reasons": _count(str(episode.stop_reason) for episode in scored),
-        **({"failures": _count(failures)} if failures else {}),
-    }
-
-
-def _count(reasons: Any) -> Mapping[str, int]:
-    return dict(sorted(Counter(reasons).items()))

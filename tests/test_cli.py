@@ -40,6 +40,7 @@ evaluation:
 class Sampling:
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    temperature: float = 1.0
 
 
 class Policy(ExpertPlayer):
@@ -83,7 +84,7 @@ def trainer(
 
     for name, functions in {
         "training.run": {"train": train},
-        "evaluation.report": {"write_report": write_report},
+        "evaluation.reporting.report": {"write_report": write_report},
     }.items():
         module = ModuleType(f"lmmr1.{name}")
         vars(module).update(functions)
@@ -193,7 +194,7 @@ def test_gathering_overrides():
         "--override=seed=3",
     ]
     assert settings.gather(words) == expected
-    assert settings.gather(["evaluate", "--a", "b"]) == ["evaluate", "--a", "b"]
+    assert settings.gather(["grade", "--a", "b"]) == ["grade", "--a", "b"]
 
 
 # ------------------------------------------------------------------------------------------------------------- train
@@ -301,7 +302,7 @@ def test_a_bug_keeps_its_traceback(recipe, monkeypatch):
 
 
 def test_evaluate(recipe, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate, "load_policy", lambda subject: Policy())
+    monkeypatch.setattr(evaluate, "load_agent", lambda *_: (Policy(), {"name": "tiny", "kind": "policy"}))
     assert cli.main(["evaluate", "tiny", "--suite", recipe, "--json", "--episodes", "3"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["subject"], printed["suite"], printed["seed"]) == ("tiny", "sample", 0)
@@ -309,7 +310,9 @@ def test_evaluate(recipe, monkeypatch, capsys):
         assert printed["tasks"]["words"][mode]["success"] == 1.0
         assert printed["tasks"]["words"][mode]["episodes"] == 3
     assert cli.main(["evaluate", "tiny", "--suite", recipe]) == 0
-    head, greedy, _ = capsys.readouterr().out.splitlines()
+    head, greedy, _, _, told = capsys.readouterr().out.splitlines()
+    page = Path(told.removeprefix("The report is "))
+    assert page.is_file() and page.parent.parent == Path("evaluations")
     assert head.split()[:3] == ["task", "mode", "success"]
     assert greedy.split()[:3] == ["words", "greedy", "100%"]
 

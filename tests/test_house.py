@@ -28,13 +28,13 @@ HOMES = {
     "tokenizers": ("agents/",),
     "huggingface_hub": ("agents/hub.py",),
     "safetensors": ("agents/", "training/"),
-    "pydantic": ("training/recipe.py",),
-    "yaml": ("training/recipe.py", "evaluation/report.py"),
+    "pydantic": ("training/recipe.py", "evaluation/documents.py"),
+    "yaml": ("training/recipe.py", "evaluation/documents.py", "evaluation/reporting/report.py"),
     "rich": ("training/records/metrics.py", "training/records/progress.py"),
     "tensorboard": ("training/records/board.py",),
     "wandb": ("training/records/weights_and_biases.py",),
     "peft": ("agents/networks/lora.py",),
-    "math_verify": ("envs/rewards/",),
+    "math_verify": ("envs/rewards/", "evaluation/adapters/inside/"),
     "sympy": ("envs/rewards/",),
     "latex2sympy2_extended": ("envs/rewards/",),
     "av": ("envs/recording.py",),
@@ -49,10 +49,14 @@ HOMES = {
     "vllm": ("agents/engines/vllm/", "src/lmmr1/doctor/trials.py"),
     "deepspeed": ("training/backends/zero.py", "src/lmmr1/doctor/trials.py"),
     "ray": ("training/launchers/cluster/", "src/lmmr1/doctor/trials.py"),
+    "starlette": ("agents/serving/app.py",),
+    "uvicorn": ("agents/serving/app.py",),
+    "lmms_eval": ("evaluation/adapters/inside/",),
+    "lighteval": ("evaluation/adapters/inside/",),
 }
 # Of these, the ones that even their homes import inside functions only, so that what lies around them stays light.
 DEFERRED = {"math_verify", "sympy", "av", "matplotlib", "pygame", "gfootball_engine", "vllm", "deepspeed", "ray"}
-DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym", "numba"}
+DEFERRED |= {"tensorboard", "wandb", "peft", "datasets", "reasoning_gym", "numba", "starlette", "uvicorn"}
 
 # vLLM's processes import this file by its name; it defines classes of theirs. No module of ours imports it.
 BY_NAME = "agents/engines/vllm/inside.py"

@@ -34,4 +34,6 @@ def _answer(env: ChatEnv, entropy: np.random.SeedSequence) -> str:
     space = copy.deepcopy(env.env.action_space)  # its own generator stays where it is
     space.seed(int(entropy.generate_state(1)[0]))
     action = space.sample()
-    return action if isinstance(action, str) else " ".join(str(number) for number in np.ravel(action).tolist())
+    if isinstance(action, str):
+        return action.strip() or "?"  # an answer of spaces is none
+    return " ".join(str(number) for number in np.ravel(action).tolist())

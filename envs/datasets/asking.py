@@ -64,9 +64,10 @@ class Asking:
         return int(row)
 
     def info(self) -> dict[str, Any]:
-        """What the environment tells of the row: its number in the split, and the file and line where it stands."""
-        number = self._row.number if self._row is not None else 0
-        return {"row": self._position, "source": f"{self.dataset.source_name(self._position)}, row {number}"}
+        """What the environment tells of the row: its number in the split, where it stands, its category."""
+        number, category = (self._row.number, self._row.category) if self._row is not None else (0, "")
+        told = {"row": self._position, "source": f"{self.dataset.source_name(self._position)}, row {number}"}
+        return {**told, "category": category} if category else told
 
     def _open(self, observation: Any, info: dict[str, Any]) -> list[Message]:
         return [] if self._row is None else self.dataset.opening(self._row, self.pictures)

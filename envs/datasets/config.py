@@ -12,7 +12,7 @@ from lmmr1.envs.errors import UserError
 
 from .presets import PRESETS
 
-COLUMNS = ("question", "answer", "choices", "distractors", "image", "message", "solution")
+COLUMNS = ("question", "answer", "choices", "distractors", "image", "message", "solution", "category")
 CHECKS = ("all", "fast")
 SYSTEMS = ("data", "environment")
 ColumnNames = tuple[str, ...]
@@ -37,7 +37,7 @@ class DatasetConfig:
     revision: str | None = None
     """The branch, tag or commit of a Hugging Face data set."""
     columns: Mapping[str, str | tuple[str, ...] | list[str]] = field(default_factory=dict)
-    """Names of the columns: of question, answer, choices, distractors, image, message and solution, where needed."""
+    """Names of columns: of question, answer, choices, distractors, image, message, solution, category, where needed."""
     image_root: str | None = None
     """The folder that image paths start from and may not leave; none: the folder of the data file."""
     image_folder: str | None = None

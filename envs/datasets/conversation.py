@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,8 @@ from .refusals import RowError
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 PLACEHOLDER = "<image>"
+# As some data sets write it: the number of the picture, from 1.
+NUMBERED = re.compile(r"<image_?(\d{1,3})>")
 LETTERS = "ABCDEFGHIJ"
 
 
@@ -129,7 +132,7 @@ def _place_loose(drafts: Sequence[Draft], count: int) -> list[Draft]:
 def _place(text: str, pictures: range) -> tuple[str | int, ...]:
     pieces = text.split(PLACEHOLDER)
     if len(pieces) == 1:
-        return (*pictures, text)
+        return _place_numbered(text, pictures) if NUMBERED.search(text) else (*pictures, text)
     if len(pieces) - 1 != len(pictures):
         reason = f"the text says {PLACEHOLDER} {len(pieces) - 1} times, but the row has {len(pictures)} pictures"
         raise RowError("bad pictures", reason)
@@ -137,6 +140,23 @@ def _place(text: str, pictures: range) -> tuple[str | int, ...]:
     for picture, piece in zip(pictures, pieces[1:], strict=True):
         parts += [picture, piece]
     return tuple(part for part in parts if part != "")
+
+
+def _place_numbered(text: str, pictures: range) -> tuple[str | int, ...]:
+    """Each picture where it is first named; those that are not, before the text."""
+    parts: list[str | int] = []
+    named: list[int] = []
+    place = 0
+    for mark in NUMBERED.finditer(text):
+        number = int(mark[1])
+        if not 1 <= number <= len(pictures):
+            raise RowError("bad pictures", f"the text says {mark[0]}, but the row has {len(pictures)} pictures")
+        picture = pictures[number - 1]
+        parts += [text[place : mark.start()], f"(picture {number})" if picture in named else picture]
+        named.append(picture)
+        place = mark.end()
+    unnamed = [picture for picture in pictures if picture not in named]
+    return tuple(part for part in (*unnamed, *parts, text[place:]) if part != "")
 
 
 def _shown(value: Any) -> str:

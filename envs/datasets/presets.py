@@ -40,6 +40,18 @@ GPQA = {
 }
 MATHEMATICS = {"question": ("problem",), "answer": ("answer",), "solution": ("solution",)}
 
+
+def _olympiad(subset: str, pictures: bool = False) -> Preset:
+    """Open-ended problems in English: in text alone (TO), or with pictures (MM), which the text calls <image_1> etc."""
+    columns = {
+        "question": ("question",),
+        "answer": ("final_answer",),
+        "category": ("subfield",),
+        **({"image": tuple(f"image_{number}" for number in range(1, 6))} if pictures else {}),
+    }
+    return Preset("Hothan/OlympiadBench", columns, subset=subset, split="train", held_out=True)
+
+
 PRESETS: dict[str, Preset] = {
     # The 40,300 problems of FRE-Text, as published by DeepScaleR's authors.
     "deepscaler": Preset("agentica-org/DeepScaleR-Preview-Dataset", MATHEMATICS),
@@ -68,4 +80,36 @@ PRESETS: dict[str, Preset] = {
         split="testmini",
         held_out=True,
     ),
+    "mathvision": Preset(
+        "MathLLMs/MathVision",
+        {
+            "question": ("question",),
+            "answer": ("answer",),
+            "choices": ("options",),
+            "image": ("decoded_image",),
+            "category": ("subject",),
+        },
+        split="test",
+        held_out=True,
+    ),
+    # Five versions of each problem, from all in words to all in the picture; the question with which option letters are
+    # asked for is a column of its own, and the only one that the last version has.
+    "mathverse": Preset(
+        "AI4Math/MathVerse",
+        {"question": ("query_wo",), "answer": ("answer",), "image": ("image",), "category": ("problem_version",)},
+        subset="testmini",
+        split="testmini",
+        held_out=True,
+    ),
+    # The options are part of its questions.
+    "mmstar": Preset(
+        "Lin-Chen/MMStar",
+        {"question": ("question",), "answer": ("answer",), "image": ("image",), "category": ("category",)},
+        split="val",
+        held_out=True,
+    ),
+    "olympiadbench_maths": _olympiad("OE_TO_maths_en_COMP"),
+    "olympiadbench_physics": _olympiad("OE_TO_physics_en_COMP"),
+    "olympiadbench_maths_mm": _olympiad("OE_MM_maths_en_COMP", pictures=True),
+    "olympiadbench_physics_mm": _olympiad("OE_MM_physics_en_COMP", pictures=True),
 }

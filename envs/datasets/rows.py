@@ -41,6 +41,7 @@ class Row:
         messages: the conversation that opens the episode.
         pictures: the references of its pictures, as they were written.
         key: 64 bits of a hash of the question; rows that ask the same have the same.
+        category: what the data set files it under, or the empty text.
     """
 
     family: str
@@ -52,6 +53,7 @@ class Row:
     messages: tuple[Draft, ...]
     pictures: tuple[Any, ...]
     key: int
+    category: str = ""
 
 
 def find_columns(given: Mapping[str, ColumnNames], names: Iterable[str], where: str) -> dict[str, ColumnNames]:
@@ -68,7 +70,7 @@ def find_columns(given: Mapping[str, ColumnNames], names: Iterable[str], where: 
     present = list(dict.fromkeys(names))
     for kind, columns in given.items():
         for column in columns:
-            if column not in present and kind != "solution":
+            if column not in present and kind not in ("solution", "category"):
                 raise UserError(f"{where}: there is no column {column!r} ({kind}); the columns are {_listed(present)}")
     found = {kind: columns for kind, columns in given.items() if set(columns) <= set(present)}
     for kind, usual in USUAL.items():
@@ -114,7 +116,9 @@ def read_row(raw: Mapping[str, Any], columns: Mapping[str, ColumnNames], family:
     drafts = add_choices(drafts, choices)
     solution = _value(raw, columns, "solution")
     thought = check_text("solution", solution.strip()) if isinstance(solution, str) else ""
-    return Row(family, number, question_text(drafts), answer, thought, choices, drafts, pictures, key)
+    filed = _value(raw, columns, "category")
+    category = check_text("category", filed.strip()) if isinstance(filed, str) else ""
+    return Row(family, number, question_text(drafts), answer, thought, choices, drafts, pictures, key, category)
 
 
 def _value(raw: Mapping[str, Any], columns: Mapping[str, ColumnNames], kind: str) -> Any:

@@ -62,6 +62,7 @@ class Sitting:
             verdict = grade(posed.answer, action, choices=posed.options or None)
         success = verdict is Verdict.EQUAL
         info = {"family": posed.family, "success": success, "verdict": verdict.value, "gold": posed.answer}
+        info |= {"options": tuple(posed.options)} if posed.options else {}
         return posed.observe(self.modality), float(success), True, False, info
 
     def picture(self) -> np.ndarray:

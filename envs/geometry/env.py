@@ -56,8 +56,10 @@ class GeometryEnv(gym.Env[Observation, str]):
     Terminates after one step. It is never truncated.
 
     ## Information
-    After ``reset``: ``family`` (str); with a data set also ``row`` (int) and ``source`` (str). After ``step`` also
-    ``success`` (bool), ``verdict`` ("equal", "different" or "unverifiable") and ``gold`` (str), the right answer.
+    After ``reset``: ``family`` (str); with a data set also ``row`` (int) and ``source`` (str), and ``category`` (str)
+    where its rows have one. After ``step`` also ``success`` (bool), ``verdict`` ("equal", "different" or
+    "unverifiable") and ``gold`` (str), the right answer; of a question with options also ``options`` (tuple of str),
+    whose letters the right answer is among.
 
     ## Arguments
     - ``families``: names of families or of groups ("schematic", "right_triangles", "triangles", "angles",

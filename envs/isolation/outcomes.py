@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+
+import numpy as np
 
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
@@ -16,6 +18,9 @@ from lmmr1.envs.reply import Reply, ReplyFormat
 Kind = TypeVar("Kind")
 FaultKind = Literal["crash", "garbage", "hang", "death", "unverifiable"]
 MAX_ERROR_LENGTH = 300
+MAX_FACT_LENGTH = 600
+# What of an info has a field of its own.
+_FIELDS = {"reward_parts", "reply", "actions", "success", "stop_reason", "native_steps", "turn"}
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Opening:
-    """What a reset gave: the opening messages, and how many seconds it took."""
+    """What a reset gave: the opening messages, how many seconds it took, and what the info says in plain values."""
 
     messages: list[Message]
     seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Outcome:
         success: what the world says, or None.
         stop_reason: why the episode ended, or None while it goes on.
         seconds: how long the turn took.
+        facts: what else the world's info says in plain words and finite numbers, such as "family", "score" or "gold".
     """
 
     messages: list[Message]
@@ -65,6 +72,7 @@ class Outcome:
     success: bool | None
     stop_reason: StopReason | None
     seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def run_reset(env: ChatEnv, seed: int) -> Opening | Fault:
         messages = _read_opening(result)
     except (Exception, SystemExit) as error:  # a world that calls sys.exit() ends its episode, not the run
         return _fault(error, time.perf_counter() - began)
-    return Opening(messages, time.perf_counter() - began)
+    return Opening(messages, time.perf_counter() - began, _read_facts(result[1]))
 
 
 def run_step(env: ChatEnv, text: str) -> Outcome | Fault:
@@ -169,7 +177,26 @@ def _read_outcome(result: Any, began: float) -> Outcome:
         success,
         stop_reason,
         time.perf_counter() - began,
+        _read_facts(info),
     )
+
+
+def _read_facts(info: Any) -> dict[str, Any]:
+    if not isinstance(info, Mapping):
+        return {}
+    facts = {str(name): _fact(value) for name, value in info.items() if name not in _FIELDS}
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _fact(value: Any) -> bool | int | float | str | None:
+    """What of an info can be kept with an episode: plain values, no more than a line of text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value[:MAX_FACT_LENGTH]
+    return value if isinstance(value, (bool, int)) else None
 
 
 def _read_kind(name: str, value: Any, kind: type[Kind], wanted: str) -> Kind:

@@ -67,8 +67,10 @@ class ReasoningEnv(gym.Env[str, str]):
     Terminates after one step. It is never truncated.
 
     ## Information
-    After ``reset``: ``family`` (str); with a data set also ``row`` (int) and ``source`` (str). After ``step`` also
-    ``success`` (bool), ``verdict`` ("equal", "different" or "unverifiable") and ``gold`` (str), the right answer.
+    After ``reset``: ``family`` (str); with a data set also ``row`` (int) and ``source`` (str), and ``category`` (str)
+    where its rows have one. After ``step`` also ``success`` (bool), ``verdict`` ("equal", "different" or
+    "unverifiable") and ``gold`` (str), the right answer; of a row with options also ``options`` (tuple of str), whose
+    letters the right answer is among.
 
     ## Arguments
     - ``families``: names from `FAMILIES`, each equally likely; or a mapping of names to weights; or None for all but
@@ -160,6 +162,7 @@ class ReasoningEnv(gym.Env[str, str]):
         success = verdict is Verdict.EQUAL
         self._outcome = f"Answer: {action} ({verdict.value}; it is {problem.answer})"
         info = {"family": problem.family, "success": success, "verdict": verdict.value, "gold": problem.answer}
+        info |= {"options": tuple(options)} if options else {}
         return problem.question, float(success), True, False, info
 
     def render(self) -> str | np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -17,6 +17,7 @@ from typing import NoReturn
 from lmmr1 import __version__
 from lmmr1.commands import dataset, doctor, evaluate, grade, listing, play, record, settings, size, train
 from lmmr1.commands.disk import DiskFullError, describe, is_disk_full
+from lmmr1.commands.evaluating import compare, experiment, rescore, serve
 from lmmr1.envs.errors import UserError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -45,6 +46,8 @@ EXTRAS = {
     "deepspeed": "deepspeed",
     "ray": "ray",
     "vllm": "vllm",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 
 
@@ -64,7 +67,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lmmr1 {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, record, play, grade, listing, dataset, doctor, size):
+    modules = (
+        train,
+        evaluate,
+        compare,
+        rescore,
+        experiment,
+        serve,
+        record,
+        play,
+        grade,
+        listing,
+        dataset,
+        doctor,
+        size,
+    )
+    for module in modules:
         module.add_parser(commands)
     return parser
 

@@ -16,11 +16,18 @@ from PIL import Image
 from lmmr1.agents.episode import Episode, Turn, load_episodes, save_episodes
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import StopReason, user
-from lmmr1.evaluation import films as films_module
-from lmmr1.evaluation.curves import draw_curves
-from lmmr1.evaluation.films import choose_pairs, episode_scenes, outcome, pair_problems, read_films, record_films
-from lmmr1.evaluation.report import write_report
-from lmmr1.evaluation.tables import describe_change, percent, print_table
+from lmmr1.evaluation.reporting import films as films_module
+from lmmr1.evaluation.reporting.curves import draw_curves
+from lmmr1.evaluation.reporting.films import (
+    choose_pairs,
+    episode_scenes,
+    outcome,
+    pair_problems,
+    read_films,
+    record_films,
+)
+from lmmr1.evaluation.reporting.report import write_report
+from lmmr1.evaluation.reporting.tables import describe_change, percent, print_table
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 STAGES = ["start", "fre", "mgt"]

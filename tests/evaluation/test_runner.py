@@ -22,7 +22,8 @@ from lmmr1.envs.isolation.places import Place
 from lmmr1.envs.isolation.pool import EnvironmentPool
 from lmmr1.envs.messages import StopReason
 from lmmr1.envs.registry import EnvironmentConfig
-from lmmr1.evaluation.runner import EvaluationTask, evaluate, summarize
+from lmmr1.evaluation.runner import EvaluationTask, evaluate
+from lmmr1.evaluation.scoring.figures import summarize
 
 
 class Corridor(gym.Env[Any, Any]):

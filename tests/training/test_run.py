@@ -14,7 +14,7 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 from lmmr1.agents.models import load_model
 from lmmr1.agents.networks.base import Rows
 from lmmr1.commands.evaluate import evaluate_policy
-from lmmr1.evaluation.curves import draw_curves
+from lmmr1.evaluation.reporting.curves import draw_curves
 from lmmr1.training.recipe import find_recipe, load_recipe, read_recipe, recipe_names
 from lmmr1.training.records.metrics import read_metrics
 from lmmr1.training.run import train

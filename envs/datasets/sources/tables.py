@@ -6,7 +6,7 @@ disk when it is asked for, however large the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,20 @@ from .signature import differs, sign
 
 BATCH = 64
 Raw = dict[str, Any]
+
+
+def write_rows(rows: Sequence[Raw], path: Path) -> None:
+    """Write rows as a Parquet file.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError("Writing Parquet files", "datasets", "datasets") from error
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list(list(rows)).to_parquet(str(path))
 
 
 class Table:

@@ -11,6 +11,7 @@ from lmmr1.envs.recording import write_film
 from lmmr1.envs.registry import EnvironmentConfig
 
 from . import settings
+from .evaluating.agents import HELP, load_agent
 
 if TYPE_CHECKING:
     from lmmr1.agents.base import Agent
@@ -27,7 +28,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--agent",
         metavar="WHO",
-        help="random, expert, answer:TEXT (always that), or a model (default: expert, or the run's model)",
+        help=f"{HELP} (default: expert, or the run's model)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILM", help=".mp4 or .gif (default: ENV_ID.mp4, or in the run's videos/)"
@@ -43,7 +44,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Play and film; the exit code."""
     from lmmr1.agents.rollout import rollout
-    from lmmr1.evaluation.films import episode_scenes
+    from lmmr1.evaluation.reporting.films import episode_scenes
 
     for option in ("episodes", "max_turns"):
         if vars(arguments)[option] is not None and vars(arguments)[option] < 1:
@@ -100,18 +101,4 @@ def _find(arguments: argparse.Namespace) -> tuple[EnvironmentConfig, str, Path, 
 def _choose_agent(arguments: argparse.Namespace) -> Agent:
     is_run = Path(arguments.subject).is_dir()
     who = arguments.agent or (arguments.subject if is_run else "expert")
-    if who == "random":
-        from lmmr1.agents.players.random import RandomPlayer
-
-        return RandomPlayer()
-    if who == "expert":
-        from lmmr1.agents.players.expert import ExpertPlayer
-
-        return ExpertPlayer()
-    if who.startswith("answer:"):
-        from lmmr1.agents.players.fixed import FixedPlayer
-
-        return FixedPlayer(who.removeprefix("answer:"))
-    from .evaluate import load_policy
-
-    return load_policy(who)
+    return load_agent(who)[0]

@@ -38,6 +38,15 @@ OWN_OPTIONS = {
         "--link-share",
         "--json",
     ),
+    "evaluate": (
+        *("--help", "--suite", "--only", "--episodes", "--attempts", "--seed", "--out", "--again", "--json"),
+        *("--via", "--include", "--online", "--judge"),
+    ),
+    "rescore": ("--help", "--out"),
+    "serve": (
+        *("--help", "--host", "--port", "--name", "--api-key", "--max-new-tokens", "--max-context-tokens"),
+        *("--temperature", "--batch", "--waiting", "--env"),
+    ),
     "record": ("--help", "--agent", "--out", "--task", "--episodes", "--max-turns", "--seed"),
     "play": ("--help", "--window", "--seed"),
 }
@@ -87,11 +96,11 @@ def environment_from(id: str, overrides: Sequence[tuple[str, str]], **kwargs: An
         group, _, name = key.partition(".")
         if group not in arguments or not name:
             raise UserError(f"--{key} is not an option; an environment takes --kwargs.NAME VALUE and --chat.NAME VALUE")
-        arguments[group][name] = _value(value)
+        arguments[group][name] = value_from(value)
     return EnvironmentConfig(id, kwargs=arguments["kwargs"], chat=arguments["chat"])
 
 
-def _value(text: str) -> Any:
+def value_from(text: str) -> Any:
     """A number, true, false, null, list or mapping as in JSON; any other text is itself."""
     try:
         return json.loads(text)

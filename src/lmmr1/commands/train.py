@@ -146,15 +146,15 @@ def _train(recipe: RunConfig, folder: Path, resume: bool, allow_changes: bool, c
         raise DiskFullError(f"{describe(error)}; make room, then go on with: {command_to_resume}") from error
     finally:
         signal.signal(signal.SIGTERM, before)
-    from lmmr1.evaluation.tables import print_table
+    from lmmr1.evaluation.reporting.tables import print_table
 
     print(f"\n{print_table(summary['evaluations'])}\n\nThe report is {folder / 'report.html'}")
     return 0
 
 
 def _report(recipe: RunConfig, folder: Path) -> None:
-    from lmmr1.evaluation.films import record_films
-    from lmmr1.evaluation.report import write_report
+    from lmmr1.evaluation.reporting.films import record_films
+    from lmmr1.evaluation.reporting.report import write_report
 
     if recipe.films and recipe.evaluation.tasks:
         record_films(folder, ["start", *recipe.stages], recipe.films, recipe.name)

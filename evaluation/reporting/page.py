@@ -88,7 +88,20 @@ dl.terms dt { font-size: 15px; font-weight: 600; color: var(--ink); } dl.terms d
 .facts { font-size: 14.5px; } .facts td:first-child { color: var(--soft); width: 34%; }
   .facts td { overflow-wrap: anywhere; }
 footer { max-width: 1080px; margin: 40px auto 50px; padding: 0 24px; color: var(--soft); font-size: 13.5px; }
-@media (max-width: 820px) { .films { grid-template-columns: 1fr; } .problem { grid-template-columns: 1fr; }
+.figures { font-size: 14px; } .figures th, .figures td { padding: 6px 10px; white-space: nowrap;
+  font-variant-numeric: tabular-nums; } .endings td { text-align: right; }
+.transcript { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px;
+  margin: 12px 0; break-inside: avoid; }
+.exchange { display: grid; grid-template-columns: minmax(180px, 300px) 1fr; gap: 16px; padding: 10px 0;
+  border-top: 1px solid var(--line); }
+.exchange p { margin: 4px 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+.thought { background: #e8f1fa; color: #0b4a7c; border-radius: 6px; padding: 6px 10px; } .said { font-weight: 650; }
+.malformed { color: var(--bad); } .paid { color: var(--soft); font-size: 13.5px; }
+.part { display: inline-block; background: var(--open-bg); border-radius: 20px; padding: 0 8px; margin-right: 4px; }
+.told { font-size: 13.5px; color: var(--soft); overflow-wrap: anywhere; }
+@media (max-width: 820px) { .exchange { grid-template-columns: 1fr; gap: 4px; }
+  main, header > div { padding: 0 14px; } th, td { padding: 7px 9px; }
+  .films { grid-template-columns: 1fr; } .problem { grid-template-columns: 1fr; }
   .problem > div + div { border-left: 0; border-top: 1px solid var(--line); }
   h1 { font-size: 27px; } dl.terms { grid-template-columns: 1fr; gap: 0; } dl.terms dd { margin-bottom: 10px; } }
 @media print { body { background: #fff; font-size: 11pt; } nav, summary, video { display: none; }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .scores import intervals_differ
+from ..scoring.scores import intervals_differ
 
 START = "start"
 MODALITIES = {"text": "Problems in words", "image": "Problems with pictures", "game": "Games"}

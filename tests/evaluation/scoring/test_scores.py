@@ -7,7 +7,13 @@ from math import sqrt
 
 import pytest
 
-from lmmr1.evaluation.scores import bootstrap_interval, intervals_differ, mean_pass_at_k, pass_at_k, wilson_interval
+from lmmr1.evaluation.scoring.scores import (
+    bootstrap_interval,
+    intervals_differ,
+    mean_pass_at_k,
+    pass_at_k,
+    wilson_interval,
+)
 
 
 def test_wilson_by_hand() -> None:

@@ -47,7 +47,7 @@ def html_samples(pairs: Sequence[tuple[Episode, Episode]], last_stage: str, coun
         of_task = [pair for pair in pairs if pair[0].env_id == task]
         chosen = choose_pairs(of_task, count)
         rules = _system_text(of_task[0][0].turns[0].messages if of_task[0][0].turns else [])
-        told = f"<details><summary>What the model is told</summary><p>{_text(rules)}</p></details>" if rules else ""
+        told = f"<details><summary>What the model is told</summary><p>{safe_text(rules)}</p></details>" if rules else ""
         cards = "".join(_html_pair(before, after, last_stage) for before, after in chosen)
         sections.append(f"<h3>{escape(task)}</h3>{told}{cards}")
     return "".join(sections)
@@ -80,18 +80,18 @@ def _many_turns_label(episode: Episode) -> str:
 
 def _html_turn(turn: Turn) -> str:
     if _is_shapeless(turn):
-        return f'<dl><dt>reply, not in the form asked for</dt><dd class="malformed">{_text(turn.text)}</dd></dl>'
-    thought = f"<dt>thought</dt><dd>{_text(turn.thought)}</dd>" if turn.thought else ""
-    return f'<dl>{thought}<dt>answer</dt><dd class="answer">{_text(turn.answer)}</dd></dl>'
+        return f'<dl><dt>reply, not in the form asked for</dt><dd class="malformed">{safe_text(turn.text)}</dd></dl>'
+    thought = f"<dt>thought</dt><dd>{safe_text(turn.thought)}</dd>" if turn.thought else ""
+    return f'<dl>{thought}<dt>answer</dt><dd class="answer">{safe_text(turn.answer)}</dd></dl>'
 
 
 def _html_turns(turns: Sequence[Turn]) -> str:
     rows = []
     for number, turn in enumerate(turns[:MAX_TURNS], start=1):
         if _is_shapeless(turn):
-            cells = f'<td colspan="2" class="malformed">{_text(turn.text)}</td>'
+            cells = f'<td colspan="2" class="malformed">{safe_text(turn.text)}</td>'
         else:
-            cells = f"<td>{_text(turn.thought)}</td><td>{_text(turn.answer)}</td>"
+            cells = f"<td>{safe_text(turn.thought)}</td><td>{safe_text(turn.answer)}</td>"
         rows.append(f"<tr><th>{number}</th>{cells}</tr>")
     hidden = len(turns) - len(rows)
     more = f'<p class="more">and {hidden} more {"turn" if hidden == 1 else "turns"}</p>' if hidden else ""
@@ -109,7 +109,7 @@ def _html_messages(messages: Sequence[Message]) -> str:
         if message["role"] == "system":
             continue
         pieces += [image_tag(image, "what the model saw") for image in message_images(message)]
-        pieces.append(f"<p>{_text(message_text(message))}</p>")
+        pieces.append(f"<p>{safe_text(message_text(message))}</p>")
     return "".join(pieces)
 
 
@@ -117,7 +117,7 @@ def _system_text(messages: Sequence[Message]) -> str:
     return "\n".join(message_text(message) for message in messages if message["role"] == "system")
 
 
-def _text(text: str) -> str:
+def safe_text(text: str) -> str:
     """Text of a model or a world, safe on a page: escaped, cut, and with what cannot be printed made visible."""
     cut = text[:MAX_CHARACTERS] + (" [...]" if len(text) > MAX_CHARACTERS else "")
     visible = "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in cut)

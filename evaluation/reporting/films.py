@@ -89,6 +89,11 @@ def outcome(episode: Episode) -> str:
     return ending if episode.success is None else f"Not solved. {ending}"
 
 
+def has_pictures(episode: Episode) -> bool:
+    """Whether any turn showed a picture."""
+    return any(message_images(message) for turn in episode.turns for message in turn.messages)
+
+
 def pair_problems(before: Sequence[Episode], after: Sequence[Episode]) -> list[tuple[Episode, Episode]]:
     """Pairs of episodes of the same task that started from the same problem; failed ones are left out."""
     found = {(episode.env_id, episode.key): episode for episode in after if episode.failure is None}
@@ -129,7 +134,7 @@ def record_films(run: Path, stages: Sequence[str], count: int, name: str = "") -
     pairs = pair_problems(load_episodes(run / "episodes" / first), load_episodes(run / "episodes" / last))
     films: list[Film] = []
     for task in dict.fromkeys(episode.env_id for episode, _ in pairs):
-        of_task = [pair for pair in pairs if pair[0].env_id == task and _has_pictures(pair[0])]
+        of_task = [pair for pair in pairs if pair[0].env_id == task and has_pictures(pair[0])]
         for before, after in choose_pairs(of_task, count):
             films.append(_record(run / FOLDER, before, first, "before training", name))
             films.append(_record(run / FOLDER, after, last, f"after {last}", name))
@@ -158,10 +163,6 @@ def _record(folder: Path, episode: Episode, stage: str, when: str, name: str) ->
     except MissingExtraError:
         mp4 = None
     return Film(episode.env_id, problem, stage, episode.success, len(episode.turns), mp4, gif.name)
-
-
-def _has_pictures(episode: Episode) -> bool:
-    return any(message_images(message) for turn in episode.turns for message in turn.messages)
 
 
 def _shown(messages: Sequence[Message]) -> tuple[np.ndarray | None, str]:

@@ -1,0 +1,1 @@
+"""Figures from episodes: rates, intervals, comparisons. Pure functions."""
