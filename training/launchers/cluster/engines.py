@@ -59,16 +59,20 @@ class EngineSeat:
             if error is None:
                 result.set_result(done.result())
             elif isinstance(error, ray.exceptions.RayActorError):
-                try:
-                    self.replace(actor)
-                    result.set_exception(EngineLostError(f"an engine's actor died: {error}"))
-                except LostError as lost:
-                    result.set_exception(lost)
+                # Not here: Ray's own thread must not wait for Ray.
+                threading.Thread(target=self._recover, args=(actor, result), daemon=True).start()
             else:
                 result.set_exception(error)
 
         actor.generate.remote(plain, sampling).future().add_done_callback(pass_on)
         return result
+
+    def _recover(self, dead: Any, result: Future[list[Completion]]) -> None:
+        try:
+            self.replace(dead)
+            result.set_exception(EngineLostError("an engine's actor died"))
+        except Exception as error:  # it belongs to whoever waits for the result
+            result.set_exception(error)
 
     def replace(self, dead: Any) -> None:
         """Make an actor anew, unless that is done already.
