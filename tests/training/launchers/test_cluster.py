@@ -85,16 +85,25 @@ def killing(kind: str, once: threading.Event) -> Iterator[None]:
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, model: Path) -> list[dict[str, Any]]:
+    """The metrics of the run that the others are compared with."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    train(read_recipe(yaml.safe_dump(document_of(model, checkpoint_every=0))), folder, lambda *_: {})
+    return read_metrics(folder)
+
+
 @pytest.mark.parametrize("kind", ["EngineActor", "EnvironmentActor"])
-def test_an_actor_that_is_killed_is_replaced_and_its_work_done_again(tmp_path: Path, model: Path, kind: str):
+def test_an_actor_that_is_killed_is_replaced_and_its_work_done_again(
+    tmp_path: Path, model: Path, undisturbed: list[dict[str, Any]], kind: str
+):
     recipe = read_recipe(yaml.safe_dump(document_of(model, checkpoint_every=0)))
-    train(recipe, tmp_path / "undisturbed", lambda *_: {})
     once = threading.Event()
     with killing(kind, once):
         thread = threading.Thread(target=_await_row, args=(tmp_path / "killed", once), daemon=True)
         thread.start()
         train(recipe, tmp_path / "killed", lambda *_: {})
-    rows, other = read_metrics(tmp_path / "undisturbed"), read_metrics(tmp_path / "killed")
+    rows, other = undisturbed, read_metrics(tmp_path / "killed")
     assert [row["episodes"] for row in other] == [row["episodes"] for row in rows] == [12.0] * 3
     assert all(row["failed_episodes"] == 0 for row in other)
     # The same episodes, and so the same learning, to the bit.
