@@ -28,7 +28,7 @@ def test_a_recipe_of_the_paper_has_the_published_values(name: str) -> None:
     assert list(recipe.stages) == [name]
     assert recipe.seed == 42
     assert (recipe.model.path, recipe.model.dtype) == (start, "bfloat16")
-    assert recipe.model.gradient_checkpointing
+    assert recipe.model.gradient_checkpointing and recipe.model.device == "cuda"
     ppo, rollout, optimizer = stage.ppo, stage.rollout, stage.optimizer
     assert (ppo.estimator, optimizer.learning_rate, stage.kl.coefficient) == (estimator, actor, kl)
     assert (rollout.groups, rollout.group_size, ppo.minibatches, ppo.epochs) == (groups, 16, steps, 1)

@@ -12,14 +12,15 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
 def use_determinism(threads: int) -> None:
-    """Let torch compute the same bits for the same seed.
+    """Let torch compute the same bits for the same seed, wherever the device can.
 
     Args:
         threads: of one operation on the CPU; the last bits depend on it.
     """
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # A GPU has operations that know no other way; a run says which.
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     # Filling what is about to be written anyway finds mistakes of torch's, and takes 5 % of an iteration.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]  # no stub
 
