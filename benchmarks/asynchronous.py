@@ -27,7 +27,7 @@ from lmmr1.agents.models import load_model
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import EVALUATION_STREAM, rollout
 from lmmr1.envs.registry import EnvironmentConfig
-from lmmr1.evaluation.scores import wilson_interval
+from lmmr1.evaluation.scoring.scores import wilson_interval
 from lmmr1.training.config import (
     CollectionConfig,
     CorrectionConfig,

@@ -29,7 +29,13 @@ _ADAPTER = pydantic.TypeAdapter(list[RunConfig], config=pydantic.ConfigDict(extr
 _NAMED = (("stages",), ("evaluation", "tasks"))
 
 # The short forms that everybody types: --model M for --model.path M.
-_SHORT = {"model": "path", "engine": "kind", "backend": "kind", "launcher": "kind"}
+_SHORT = {
+    "model": "model.path",
+    "engine": "engine.kind",
+    "backend": "backend.kind",
+    "launcher": "launcher.kind",
+    "address": "launcher.address",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -200,7 +206,7 @@ def _override(document: dict[str, Any], key: str, value: Any) -> None:
     """Set `document[a][b][c]` for the key "a.b.c"; numbers index lists."""
     path = key.split(".")
     if key in _SHORT and isinstance(value, str):
-        path = [key, _SHORT[key]]
+        path = _SHORT[key].split(".")
     node: Any = document
     for depth, part in enumerate(path):
         last, so_far = depth == len(path) - 1, ".".join(path[: depth + 1])
