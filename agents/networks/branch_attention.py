@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .operations import attended
 from .rotary import rotate
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def attend_branches(network: QwenNetwork, joined: Tensor, turn: Tensor, shape: B
     """
     # Checkpointing drops what autograd keeps and makes it again; of what a function keeps for itself it knows nothing.
     if network.checkpointing or not (torch.is_grad_enabled() and joined.requires_grad):
-        return _attend(network, _cut(network, joined, turn), shape)[0]
+        return _attend(network, _cut(network, joined, turn), shape)[0].to(joined.dtype)
     return _BranchAttention.apply(joined, turn, shape, network)  # pyright: ignore[reportReturnType]  # untyped
 
 
@@ -99,7 +100,7 @@ _Parts = tuple[Tensor, Tensor, Tensor]
 
 def _cut(network: QwenNetwork, joined: Tensor, turn: Tensor) -> _Parts:
     """Turned queries, turned keys and values, each (tokens, its heads, dim)."""
-    heads = joined.unflatten(-1, (-1, network.head_dim))
+    heads = attended(joined).unflatten(-1, (-1, network.head_dim))
     turned = rotate(heads[:, : network.heads + network.kv_heads], turn)
     return turned[:, : network.heads], turned[:, network.heads :], heads[:, network.heads + network.kv_heads :]
 
@@ -222,7 +223,8 @@ class _BranchAttention(torch.autograd.Function):
         mixed, ctx.calls = _attend(network, _cut(network, joined, turn), shape, apart=True)
         ctx.shape, ctx.heads = shape, (network.heads, network.kv_heads)
         ctx.save_for_backward(turn)
-        return mixed
+        ctx.dtype = joined.dtype
+        return mixed.to(joined.dtype)
 
     @staticmethod
     @once_differentiable
@@ -230,6 +232,7 @@ class _BranchAttention(torch.autograd.Function):
         shape: BranchShape = ctx.shape
         heads, kv_heads = ctx.heads
         [turn] = ctx.saved_tensors
+        grad = attended(grad)
         if shape.tokens is not None:
             # What stands in the padding was seen by nobody.
             grad = grad.new_zeros(shape.places, grad.shape[1]).index_copy_(0, shape.tokens, grad)
@@ -248,7 +251,7 @@ class _BranchAttention(torch.autograd.Function):
         turned = joined[:, : heads + kv_heads]
         # The gradient turns back.
         turned.copy_(rotate(turned, turn.conj_physical()))
-        return joined.flatten(1), None, None, None
+        return joined.flatten(1).to(ctx.dtype), None, None, None
 
 
 def add_up(sums: Tensor, parts: Tensor, owned: Tensor) -> None:
