@@ -2,7 +2,9 @@
 
 32 prompts, 8 samples of each, a pass of the reference model, 2 optimizer steps, a KL penalty of 1e-3; both load the
 same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures;
-float32, one thread, the two in turn in one process. `text` and `image`: problems in words, or one picture in every
+one thread, the two in turn in one process. Both in float32; then ours in bfloat16 (`bf16_vs_trl_...`: master weights,
+head, attention and optimizer stay float32) against TRL in float32, which is its faster format on a CPU, and against TRL
+under autocast to bfloat16 with ours in float32 (`vs_trl_bf16_...`). `text` and `image`: problems in words, or one picture in every
 prompt. Fixed length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean is about
 18 of at most 36 tokens.
 
@@ -100,6 +102,7 @@ class Case:
         ends: ids that end a reply.
         updates: optimizer steps in one iteration.
         groups: prompts in one iteration.
+        dtype: of our weights; TRL's format is chosen apart.
     """
 
     kind: str
@@ -108,6 +111,7 @@ class Case:
     ends: tuple[int, ...]
     updates: int = 2
     groups: int = GROUPS
+    dtype: str = "float32"
 
 
 @dataclass
@@ -121,7 +125,7 @@ class OurSide:
     def __post_init__(self) -> None:
         case = self.case
         # An end id that is banned never comes, and so nothing ends.
-        self.loaded = replace(load_model(str(case.folder)), end_ids=case.ends)
+        self.loaded = replace(load_model(str(case.folder), case.dtype), end_ids=case.ends)
         stage = StageConfig(
             kind="ppo",
             help="the benchmark",
@@ -252,7 +256,9 @@ def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
     """Print the comparison; returns the median over rounds of our samples per CPU-second over TRL's."""
     samples = case.groups * GROUP_SIZE
     tokens = {name: statistics.mean(row["tokens"] for row in both) / samples for name, both in rows.items()}
-    print(f"{case.kind}, {case.lengths}: {len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct")
+    print(
+        f"{case.kind}, {case.lengths}, ours {case.dtype}: {len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct"
+    )
     network = side.loaded.network
     assert isinstance(network, QwenNetwork)
     rates = matmul_rates(network, samples, MICROBATCH_TOKENS)
@@ -325,6 +331,9 @@ def main() -> None:
                 figures[key] = report(case, side, rows)
                 if (kind, lengths) == ("text", "fixed") and not options.quick:
                     print_profile(side, 0, statistics.median(row["all"] for row in rows["TRL"]))
+                if not options.quick:
+                    half = replace(case, dtype="bfloat16")
+                    figures[key.replace("end_to_end_", "bf16_")] = report(half, *play(half, warmups, rounds))
         if found and not options.quick:
             for kind in ("text", "image"):
                 case = Case(kind, "fixed", folder, ending_ids(folder, kind, "fixed"))

@@ -87,11 +87,11 @@ def attend_branches(network: QwenNetwork, joined: Tensor, turn: Tensor, shape: B
         shape: of the tree.
 
     Returns:
-        (tokens, heads * dim).
+        (tokens, heads * dim), in the format of `attended`.
     """
     # Checkpointing drops what autograd keeps and makes it again; of what a function keeps for itself it knows nothing.
     if network.checkpointing or not (torch.is_grad_enabled() and joined.requires_grad):
-        return _attend(network, _cut(network, joined, turn), shape)[0].to(joined.dtype)
+        return _attend(network, _cut(network, joined, turn), shape)[0]
     return _BranchAttention.apply(joined, turn, shape, network)  # pyright: ignore[reportReturnType]  # untyped
 
 
@@ -224,7 +224,7 @@ class _BranchAttention(torch.autograd.Function):
         ctx.shape, ctx.heads = shape, (network.heads, network.kv_heads)
         ctx.save_for_backward(turn)
         ctx.dtype = joined.dtype
-        return mixed.to(joined.dtype)
+        return mixed
 
     @staticmethod
     @once_differentiable
@@ -232,7 +232,6 @@ class _BranchAttention(torch.autograd.Function):
         shape: BranchShape = ctx.shape
         heads, kv_heads = ctx.heads
         [turn] = ctx.saved_tensors
-        grad = attended(grad)
         if shape.tokens is not None:
             # What stands in the padding was seen by nobody.
             grad = grad.new_zeros(shape.places, grad.shape[1]).index_copy_(0, shape.tokens, grad)
