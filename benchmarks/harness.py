@@ -1,12 +1,12 @@
 """One whole PPO iteration against TRL's GRPOTrainer on a CPU: samples per CPU-second, end to end.
 
 32 prompts, 8 samples of each, a pass of the reference model, 2 optimizer steps, a KL penalty of 1e-3; both load the
-same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures;
-one thread, the two in turn in one process. Both in float32; then ours in bfloat16 (`bf16_vs_trl_...`: master weights,
-head, attention and optimizer stay float32) against TRL in float32, which is its faster format on a CPU, and against TRL
-under autocast to bfloat16 with ours in float32 (`vs_trl_bf16_...`). `text` and `image`: problems in words, or one picture in every
-prompt. Fixed length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean is about
-18 of at most 36 tokens.
+same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures; one
+thread, the two in turn in one process. `end_to_end_vs_trl_...`: both in float32. `bf16_vs_trl_...`: ours in bfloat16
+(master weights, head, attention and optimizer float32) and TRL in float32, its faster format on a CPU.
+`vs_trl_bf16_...`: TRL under autocast to bfloat16, ours in float32. `text` and `image`: problems in words, or one picture
+in every prompt. Fixed length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean
+is about 18 of at most 36 tokens.
 
 Random weights sample different replies, so rows that are equal (which we run once) play no part; their share is
 printed. Both sides include getting the pictures and preparing them: ours draws one for every sample, TRL decodes the
@@ -256,9 +256,8 @@ def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
     """Print the comparison; returns the median over rounds of our samples per CPU-second over TRL's."""
     samples = case.groups * GROUP_SIZE
     tokens = {name: statistics.mean(row["tokens"] for row in both) / samples for name, both in rows.items()}
-    print(
-        f"{case.kind}, {case.lengths}, ours {case.dtype}: {len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct"
-    )
+    print(f"{case.kind}, {case.lengths}, ours {case.dtype}:", end=" ")
+    print(f"{len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct")
     network = side.loaded.network
     assert isinstance(network, QwenNetwork)
     rates = matmul_rates(network, samples, MICROBATCH_TOKENS)
