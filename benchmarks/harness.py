@@ -4,7 +4,7 @@
 same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures; one
 thread, the two in turn in one process. `end_to_end_vs_trl_...`: both in float32. `bf16_vs_trl_...`: ours in bfloat16
 (master weights, head, attention and optimizer float32) and TRL in float32, its faster format on a CPU.
-`vs_trl_bf16_...`: TRL under autocast to bfloat16, ours in float32. `text` and `image`: problems in words, or one picture
+`vs_trl_bf16_...`: TRL under autocast to bfloat16, ours in float32. `text` and `image`: problems in words, or a picture
 in every prompt. Fixed length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean
 is about 18 of at most 36 tokens.
 
