@@ -1,10 +1,12 @@
 """One whole PPO iteration against TRL's GRPOTrainer on a CPU: samples per CPU-second, end to end.
 
 32 prompts, 8 samples of each, a pass of the reference model, 2 optimizer steps, a KL penalty of 1e-3; both load the
-same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures;
-float32, one thread, the two in turn in one process. `text` and `image`: problems in words, or one picture in every
-prompt. Fixed length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean is about
-18 of at most 36 tokens.
+same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures; one
+thread, the two in turn in one process. `end_to_end_vs_trl_...`: both in float32. `bf16_vs_trl_...`: ours in bfloat16
+(master weights, head, attention and optimizer float32) and TRL in float32, its faster format on a CPU.
+`vs_trl_bf16_...`: TRL under autocast to bfloat16, ours in float32. `text` and `image`: problems in words, or a picture
+in every prompt. Fixed length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean
+is about 18 of at most 36 tokens.
 
 Random weights sample different replies, so rows that are equal (which we run once) play no part; their share is
 printed. Both sides include getting the pictures and preparing them: ours draws one for every sample, TRL decodes the
@@ -101,6 +103,7 @@ class Case:
         ends: ids that end a reply.
         updates: optimizer steps in one iteration.
         groups: prompts in one iteration.
+        dtype: of our weights; TRL's format is chosen apart.
     """
 
     kind: str
@@ -109,6 +112,7 @@ class Case:
     ends: tuple[int, ...]
     updates: int = 2
     groups: int = GROUPS
+    dtype: str = "float32"
 
 
 @dataclass
@@ -122,7 +126,7 @@ class OurSide:
     def __post_init__(self) -> None:
         case = self.case
         # An end id that is banned never comes, and so nothing ends.
-        self.loaded = replace(load_model(str(case.folder)), end_ids=case.ends)
+        self.loaded = replace(load_model(str(case.folder), case.dtype), end_ids=case.ends)
         stage = StageConfig(
             kind="ppo",
             help="the benchmark",
@@ -254,7 +258,8 @@ def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
     """Print the comparison; returns the median over rounds of our samples per CPU-second over TRL's."""
     samples = case.groups * GROUP_SIZE
     tokens = {name: statistics.mean(row["tokens"] for row in both) / samples for name, both in rows.items()}
-    print(f"{case.kind}, {case.lengths}: {len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct")
+    print(f"{case.kind}, {case.lengths}, ours {case.dtype}:", end=" ")
+    print(f"{len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct")
     network = side.loaded.network
     assert isinstance(network, QwenNetwork)
     rates = matmul_rates(network, samples, MICROBATCH_TOKENS)
@@ -327,6 +332,9 @@ def main() -> None:
                 figures[key] = report(case, side, rows)
                 if (kind, lengths) == ("text", "fixed") and not options.quick:
                     print_profile(side, 0, statistics.median(row["all"] for row in rows["TRL"]))
+                if not options.quick:
+                    half = replace(case, dtype="bfloat16")
+                    figures[key.replace("end_to_end_", "bf16_")] = report(half, *play(half, warmups, rounds))
         if found and not options.quick:
             for kind in ("text", "image"):
                 case = Case(kind, "fixed", folder, ending_ids(folder, kind, "fixed"))

@@ -25,7 +25,8 @@ def matmul_rates(network: QwenNetwork, samples: int, microbatch_tokens: int) -> 
     rates = {}
     for part, tokens in {"rollout": samples, "reference": microbatch_tokens, "update": microbatch_tokens}.items():
         pairs = [
-            (torch.randn(tokens, weight.shape[1]), torch.randn(tokens, weight.shape[0]), weight) for weight in weights
+            (*(torch.randn(tokens, weight.shape[axis]).to(weight.dtype) for axis in (1, 0)), weight)
+            for weight in weights
         ]
         best = math.inf
         for _ in range(20):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..networks.base import Rows
+from ..networks.operations import attended
 from ..networks.qwen import QwenNetwork, Weights
 from .base import Request
 from .prefix import Prefix
@@ -72,11 +73,12 @@ def prefill(
     """
     width = max(len(prompt.request.prompt_ids) for prompt in prompts)
     dtype, device = weights.embedding.dtype, weights.embedding.device
+    cached = attended(weights.embedding[:0]).dtype
     shape = (len(prompts), network.kv_heads)
     columns, dim = width + spare, network.head_dim
     done = Prefilled(
-        [torch.zeros(*shape, dim, columns, dtype=dtype, device=device) for _ in weights.layers],
-        [torch.zeros(*shape, columns, dim, dtype=dtype, device=device) for _ in weights.layers],
+        [torch.zeros(*shape, dim, columns, dtype=cached, device=device) for _ in weights.layers],
+        [torch.zeros(*shape, columns, dim, dtype=cached, device=device) for _ in weights.layers],
         torch.empty(len(prompts), network.hidden_size, dtype=dtype, device=device),
         torch.empty(len(prompts), dtype=torch.long, device=device),
         width,

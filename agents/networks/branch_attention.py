@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .operations import attended
 from .rotary import rotate
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def attend_branches(network: QwenNetwork, joined: Tensor, turn: Tensor, shape: B
         shape: of the tree.
 
     Returns:
-        (tokens, heads * dim).
+        (tokens, heads * dim), in the format of `attended`.
     """
     # Checkpointing drops what autograd keeps and makes it again; of what a function keeps for itself it knows nothing.
     if network.checkpointing or not (torch.is_grad_enabled() and joined.requires_grad):
@@ -99,7 +100,7 @@ _Parts = tuple[Tensor, Tensor, Tensor]
 
 def _cut(network: QwenNetwork, joined: Tensor, turn: Tensor) -> _Parts:
     """Turned queries, turned keys and values, each (tokens, its heads, dim)."""
-    heads = joined.unflatten(-1, (-1, network.head_dim))
+    heads = attended(joined).unflatten(-1, (-1, network.head_dim))
     turned = rotate(heads[:, : network.heads + network.kv_heads], turn)
     return turned[:, : network.heads], turned[:, network.heads :], heads[:, network.heads + network.kv_heads :]
 
@@ -222,6 +223,7 @@ class _BranchAttention(torch.autograd.Function):
         mixed, ctx.calls = _attend(network, _cut(network, joined, turn), shape, apart=True)
         ctx.shape, ctx.heads = shape, (network.heads, network.kv_heads)
         ctx.save_for_backward(turn)
+        ctx.dtype = joined.dtype
         return mixed
 
     @staticmethod
@@ -248,7 +250,7 @@ class _BranchAttention(torch.autograd.Function):
         turned = joined[:, : heads + kv_heads]
         # The gradient turns back.
         turned.copy_(rotate(turned, turn.conj_physical()))
-        return joined.flatten(1), None, None, None
+        return joined.flatten(1).to(ctx.dtype), None, None, None
 
 
 def add_up(sums: Tensor, parts: Tensor, owned: Tensor) -> None:

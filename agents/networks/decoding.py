@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .operations import attended
 from .qwen import QwenNetwork, Weights
 from .rotary import rotate
 
@@ -79,8 +80,8 @@ class DecodingNetwork:
         turn = turn[:, None]
         hidden = F.embedding(tokens, self.embedding)
         for layer, key_cache, value_cache in zip(self.layers, keys, values, strict=True):
-            joined = torch.addmm(layer.qkv_bias, self._normed(hidden), layer.qkv).view(rows, -1, self.head_dim)
-            turned, value = joined.split([self.heads + self.kv_heads, self.kv_heads], 1)
+            joined = attended(torch.addmm(layer.qkv_bias, self._normed(hidden), layer.qkv))
+            turned, value = joined.view(rows, -1, self.head_dim).split([self.heads + self.kv_heads, self.kv_heads], 1)
             query, key = rotate(turned, turn).split([self.heads, self.kv_heads], 1)
             key_cache[..., column] = key
             value_cache[:, :, column] = value
@@ -89,7 +90,7 @@ class DecodingNetwork:
             seen_keys, seen_values = key_cache.flatten(0, 1)[..., window], value_cache.flatten(0, 1)[:, window]
             scores = torch.bmm(query, seen_keys) if unseen is None else torch.baddbmm(unseen, query, seen_keys)
             mixed = torch.bmm(scores.softmax(-1), seen_values).view(rows, -1)
-            hidden = torch.addmm(hidden, mixed, layer.out)
+            hidden = torch.addmm(hidden, mixed.to(hidden.dtype), layer.out)
             normed = self._normed(hidden)
             inner = F.silu(normed @ layer.gate, inplace=True).mul_(normed @ layer.up)
             hidden = torch.addmm(hidden, inner, layer.down)

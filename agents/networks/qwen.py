@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from .base import PixelInput, Rows
 from .lora import bias_of, weight_of
 from .mrope import mrope_positions
-from .operations import rms_norm
+from .operations import attended, rms_norm
 from .rotary import pairing, rotate
 from .vision import encode_grid
 
@@ -205,9 +205,9 @@ class QwenNetwork:
         return F.linear(self.norm(hidden, layer.norm_attention), layer.qkv, layer.qkv_bias)
 
     def attention_inputs(self, layer: LayerWeights, hidden: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries and keys, and values: (rows, heads, length, dim) each."""
+        """Rotated queries and keys, and values: (rows, heads, length, dim) each, in the format of `attended`."""
         rows, length, _ = hidden.shape
-        heads = self.project(layer, hidden).view(rows, length, -1, self.head_dim).transpose(1, 2)
+        heads = attended(self.project(layer, hidden)).view(rows, length, -1, self.head_dim).transpose(1, 2)
         turned, value = heads.split([self.heads + self.kv_heads, self.kv_heads], 1)
         query, key = rotate(turned, turn).split([self.heads, self.kv_heads], 1)
         return query, key, value
@@ -220,7 +220,7 @@ class QwenNetwork:
             hidden: (..., hidden), what went into it.
             mixed: (..., heads * dim), what attention made of it.
         """
-        hidden = hidden + F.linear(mixed, layer.out)
+        hidden = hidden + F.linear(mixed.to(hidden.dtype), layer.out)
         inner = self.norm(hidden, layer.norm_mlp)
         return hidden + F.linear(F.silu(F.linear(inner, layer.gate)) * F.linear(inner, layer.up), layer.down)
 

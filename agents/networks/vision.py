@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from .lora import bias_of, weight_of
-from .operations import rms_norm
+from .operations import attended, rms_norm
 
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as qwen
@@ -40,9 +40,9 @@ def encode_grid(
     for block in cast("Iterable[qwen.Qwen2_5_VLVisionBlock]", tower.blocks):
         inner = _norm(hidden, block.norm1)
         joined = _linear(inner, block.attn.qkv)
-        query, key, value = joined.view(*joined.shape[:2], 3, heads, dim).permute(2, 0, 3, 1, 4)
+        query, key, value = attended(joined).view(*joined.shape[:2], 3, heads, dim).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(_rotate(query, cosine, sine), _rotate(key, cosine, sine), value)
-        mixed = mixed.transpose(1, 2).reshape(hidden.shape)
+        mixed = mixed.transpose(1, 2).reshape(hidden.shape).to(hidden.dtype)
         hidden = hidden + _linear(mixed, block.attn.proj)
         inner, mlp = _norm(hidden, block.norm2), block.mlp
         gate = F.silu(_linear(inner, mlp.gate_proj))
