@@ -30,6 +30,13 @@ class Request:
     prefix: Prefix | None = None
     keep: bool = False
 
+    def fitting_prefix(self, stamp: bytes) -> Prefix | None:
+        """Its prefix, if that was kept under the weights that `stamp` tells; one that does not fit is let go."""
+        if self.prefix is None or self.prefix.fits(self.prompt_ids, self.images, stamp):
+            return self.prefix
+        self.prefix.release()
+        return None
+
 
 @dataclass(frozen=True)
 class Sampling:

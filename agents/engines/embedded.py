@@ -126,13 +126,7 @@ class EmbeddedEngine:
     def _begin(self, requests: Sequence[Request], sampling: Sampling) -> _Call:
         kept = any(request.keep or request.prefix is not None for request in requests)
         stamp = weight_stamp(list(self.network.model.parameters())) if kept else b""
-        prefixes: list[Prefix | None] = []
-        for request in requests:
-            prefix = request.prefix
-            if prefix is not None and not prefix.fits(request.prompt_ids, request.images, stamp):
-                prefix.release()
-                prefix = None
-            prefixes.append(prefix)
+        prefixes = [request.fitting_prefix(stamp) for request in requests]
         shown = [
             image
             for request, prefix in zip(requests, prefixes, strict=True)

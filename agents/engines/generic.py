@@ -115,13 +115,7 @@ class GenericEngine:
     def _begin(self, requests: Sequence[Request], sampling: Sampling) -> _Call:
         kept = self.cuttable and any(request.keep or request.prefix is not None for request in requests)
         stamp = weight_stamp(list(self.network.model.parameters())) if kept else b""
-        prefixes: list[Prefix | None] = []
-        for request in requests:
-            prefix = request.prefix
-            if prefix is not None and not prefix.fits(request.prompt_ids, request.images, stamp):
-                prefix.release()
-                prefix = None
-            prefixes.append(prefix)
+        prefixes = [request.fitting_prefix(stamp) for request in requests]
         stops = None
         if sampling.stop:
             assert self.stop_strings is not None, "stop strings need the tokenizer's table"

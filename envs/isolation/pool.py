@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import pickle
 import selectors
 import sys
 import time
@@ -19,8 +18,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
-
-import gymnasium as gym
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.registry import EnvironmentConfig
@@ -74,15 +71,7 @@ class EnvironmentPool:
         Raises:
             UserError: its class cannot be found from another process.
         """
-        spec = gym.registry.get(config.id.rpartition(":")[2])
-        try:
-            packed = None if spec is None or config.id.startswith("LMMR1/") else pickle.dumps(spec)
-        except Exception as error:  # pickle raises whatever the object raises
-            raise UserError(
-                f"{config.id} cannot be played in a worker process ({error}): register it with an entry point written "
-                "as 'module:Class', or set workers to 0"
-            ) from error
-        self.slots.append(Slot(config, packed))
+        self.slots.append(Slot.of(config, "set workers to 0"))
         return IsolatedEnv(self, len(self.slots) - 1, config)
 
     def submit(self, number: int, verb: Verb, argument: Any = None) -> None:

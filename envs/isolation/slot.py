@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium as gym
+
+from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import message_images, message_text
 from lmmr1.envs.registry import EnvironmentConfig
 
@@ -29,6 +33,27 @@ class Slot:
     seed: int | None = None
     replies: list[str] = field(default_factory=list)
     marks: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, config: EnvironmentConfig, remedy: str) -> Slot:
+        """A slot for an environment that is to live in another process.
+
+        Args:
+            config: what it is made by.
+            remedy: how to do without the other process, for the message.
+
+        Raises:
+            UserError: its class cannot be found from another process.
+        """
+        spec = gym.registry.get(config.id.rpartition(":")[2])
+        try:
+            packed = None if spec is None or config.id.startswith("LMMR1/") else pickle.dumps(spec)
+        except Exception as error:  # pickle raises whatever the object raises
+            raise UserError(
+                f"{config.id} cannot be played in a worker process ({error}): register it with an entry point written "
+                f"as 'module:Class', or {remedy}"
+            ) from error
+        return cls(config, packed)
 
     def script(self, order: Order) -> list[Order]:
         """An order, and before it whatever a worker that does not know the environment must do first."""

@@ -6,16 +6,12 @@ is made anew, and the episodes that it held are played again up to where they we
 
 from __future__ import annotations
 
-import pickle
 import queue
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
-
-from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.places import Answer, IsolatedEnv, Verb
 from lmmr1.envs.isolation.process import Order
 from lmmr1.envs.isolation.slot import Slot
@@ -55,15 +51,7 @@ class ActorPool:
         Raises:
             UserError: its class cannot be found from another process.
         """
-        spec = gym.registry.get(config.id.rpartition(":")[2])
-        try:
-            packed = None if spec is None or config.id.startswith("LMMR1/") else pickle.dumps(spec)
-        except Exception as error:  # pickle raises whatever the object raises
-            raise UserError(
-                f"{config.id} cannot be played in another process ({error}): register it with an entry point written "
-                "as 'module:Class', or set launcher.environments to 0"
-            ) from error
-        self.slots.append(Slot(config, packed))
+        self.slots.append(Slot.of(config, "set launcher.environments to 0"))
         return IsolatedEnv(self, len(self.slots) - 1, config)
 
     def submit(self, number: int, verb: Verb, argument: Any = None) -> None:
