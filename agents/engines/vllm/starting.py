@@ -8,6 +8,7 @@ import copy
 import gc
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def start(
         llms: list[LLM] = []
         try:
             for number in range(config.data_parallel):
-                with environment(config, in_process, number), undisturbed():
+                with environment(config, in_process, number), undisturbed(), _legible_modules():
                     from vllm import LLM
 
                     llms.append(LLM(**options))
@@ -112,6 +113,31 @@ def environment(config: EngineConfig, in_process: bool, number: int = 0) -> Iter
         added = {name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in before}
         os.environ.clear()
         os.environ.update(before | added)
+
+
+@contextlib.contextmanager
+def _legible_modules() -> Iterator[None]:
+    """Let vLLM look through the attributes of every module, as it does when it starts.
+
+    The handle of llvmlite, which compiles Sokoban's boards, would take `__dict__` for a function of LLVM.
+    """
+    module = sys.modules.get("llvmlite.binding.ffi")
+    if module is None:
+        yield
+        return
+    handle = type(module.lib)
+    answer = handle.__getattr__
+
+    def look_up(self: Any, name: str) -> Any:
+        if name == "__dict__":
+            raise AttributeError(name)
+        return answer(self, name)
+
+    handle.__getattr__ = look_up
+    try:
+        yield
+    finally:
+        handle.__getattr__ = answer
 
 
 @contextlib.contextmanager

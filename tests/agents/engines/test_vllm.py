@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import llvmlite.binding  # noqa: F401  # in the way of vLLM unless that is seen to
 import numpy as np
 import psutil
 import pytest

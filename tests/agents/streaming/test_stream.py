@@ -208,8 +208,8 @@ def test_an_engine_that_dies_gives_its_requests_back(loaded: LoadedModel) -> Non
 def test_an_engine_that_is_always_lost_is_asked_no_more(loaded: LoadedModel) -> None:
     policy = PolicyAgent(loaded, Sampling(4))
     dead, alive = ScriptedEngine(loaded, lost_at=range(99)), ScriptedEngine(loaded)
-    episodes = stream(policy, seats([LocalEnv(world(turns=9)) for _ in range(4)]), [dead, alive], greedy=False)
-    assert all(len(episode.turns) == 9 for episode in episodes) and len(dead.calls) == MOST_LOSSES
+    episodes = stream(policy, seats([LocalEnv(world(turns=99)) for _ in range(4)]), [dead, alive], greedy=False)
+    assert all(len(episode.turns) == 99 for episode in episodes) and len(dead.calls) == MOST_LOSSES
     with pytest.raises(EngineLostError):
         stream(policy, seats([LocalEnv(world())]), [ScriptedEngine(loaded, lost_at=range(99))], greedy=False)
 

@@ -140,7 +140,7 @@ def test_nothing_outlives_a_run(tmp_path: Path, model: Path, how: Any):
     launcher = {"kind": "ray", "environments": 1, "engines": 1}
     document = document_of(model, backend=ranks, stages={"learn": stage}, launcher=launcher)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(document))
-    before = {process.pid for process in psutil.process_iter()}
+    mark = {"LMMR1_TEST_RUN": str(tmp_path)}  # handed down to whatever the run starts
     shared = set(os.listdir("/dev/shm"))
     command = [
         sys.executable,
@@ -151,33 +151,32 @@ def test_nothing_outlives_a_run(tmp_path: Path, model: Path, how: Any):
         "--run-dir",
         str(tmp_path / "run"),
     ]
-    run = subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen(command, start_new_session=True, env={**os.environ, **mark}, **pipes)
     if how == "to its end":
         _, told = run.communicate(timeout=400)
         assert run.returncode == 0, told
     else:
         _await_row(tmp_path / "run", threading.Event())
         assert processes_of("RankActor") and processes_of("EngineActor") and processes_of("EnvironmentActor")
+        assert len(_marked(mark)) > 5
         run.send_signal(how)
         _, told = run.communicate(timeout=120)
         assert run.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL), told
     deadline = time.monotonic() + 60
-    while (left := _left_of(before)) and time.monotonic() < deadline:
+    while (left := _marked(mark)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not left
     assert not [name for name in set(os.listdir("/dev/shm")) - shared if name.startswith("lmmr1-")]
 
 
-def _left_of(before: set[int]) -> list[str]:
-    """Processes of Ray and of ours that were not there before."""
+def _marked(mark: dict[str, str]) -> list[str]:
+    """The processes of a run that are left."""
     left = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = " ".join(process.info["cmdline"] or [])
-        ours = "ray" in words or "lmmr1" in words
-        if process.pid not in before and ours and process.info["status"] != psutil.STATUS_ZOMBIE:
-            left.append(words)
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            if mark.items() <= process.environ().items() and process.status() != psutil.STATUS_ZOMBIE:
+                left.append(" ".join(process.info["cmdline"] or []))
     return left
 
 

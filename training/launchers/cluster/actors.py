@@ -72,11 +72,16 @@ class RankActor:
         """The number of its process."""
         return os.getpid()
 
-    def meeting_place(self, port: int) -> str | UserError:
-        """Where ranks can meet on this machine; port 0 is any that is free."""
+    def meeting_place(self, port: int, alone: bool) -> str | UserError:
+        """Where ranks can meet on this machine; `alone`: with others of it only.
+
+        Args:
+            port: 0 for any that is free.
+            alone: whether all ranks are on this machine.
+        """
         import ray
 
-        address = ray.util.get_node_ip_address()
+        address = "127.0.0.1" if alone else ray.util.get_node_ip_address()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

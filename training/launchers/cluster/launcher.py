@@ -79,7 +79,7 @@ class ClusterLauncher:
         actors = [self.cluster.start(RankActor, rank, (), self.rank_gpus) for rank in range(size)]
         crew = ActorCrew(actors, self.cluster.stop)
         try:
-            address = crew.first("meeting_place", self.config.port)
+            address = crew.first("meeting_place", self.config.port, self.config.address is None)
             parcel = pack(weights)
             posts = [Post(self.text, stage, rank, size, address, parcel, None) for rank in range(size)]
             crew.begin(posts, self.recipe.backend.start_seconds)

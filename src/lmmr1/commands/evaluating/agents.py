@@ -47,7 +47,7 @@ def load_agent(word: str, max_new_tokens: int = 512, temperature: float = 1.0) -
 
         endpoint = Endpoint.parse(word.removeprefix(ENDPOINT), max_new_tokens=max_new_tokens, temperature=temperature)
         return EndpointPlayer(endpoint), {"name": endpoint.model, "kind": "endpoint", "url": endpoint.url}
-    from lmmr1.agents.identity import identify_policy
+    from lmmr1.agents.players.identity import identify_policy
 
     agent = load_policy(word)
     agent.name = _name_of(word)

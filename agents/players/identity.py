@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .policy import PolicyAgent
+from ..policy import PolicyAgent
 
 
 def identify_policy(agent: PolicyAgent, name: str) -> dict[str, Any]:
