@@ -85,7 +85,7 @@ class RankActor:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((address, port))
+                probe.bind(("", port))  # as torch does, on every address of the machine
             except OSError as error:
                 return UserError(
                     f"launcher.port: the ranks cannot meet at {address}:{port} ({error.strerror}): give another port, "
