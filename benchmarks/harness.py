@@ -2,11 +2,10 @@
 
 32 prompts, 8 samples of each, a pass of the reference model, 2 optimizer steps, a KL penalty of 1e-3; both load the
 same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures; one
-thread, the two in turn in one process. `end_to_end_vs_trl_...`: both in float32. `bf16_vs_trl_...`: ours in bfloat16
-(master weights, head, attention and optimizer float32) and TRL in float32, its faster format on a CPU.
-`vs_trl_bf16_...`: TRL under autocast to bfloat16, ours in float32. `text` and `image`: problems in words, or a picture
-in every prompt. Fixed length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean
-is about 18 of at most 36 tokens.
+thread, the two in turn in one process. `end_to_end_vs_trl_...`: both in float32. `bf16_vs_trl_...`: both in bfloat16,
+ours with master weights, head, attention and optimizer in float32, TRL under autocast. `vs_trl_bf16_...`: TRL in
+bfloat16, ours in float32. `text` and `image`: problems in words, or one picture in every prompt. Fixed length: no end
+token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean is about 18 of at most 36 tokens.
 
 Random weights sample different replies, so rows that are equal (which we run once) play no part; their share is
 printed. Both sides include getting the pictures and preparing them: ours draws one for every sample, TRL decodes the
@@ -334,7 +333,7 @@ def main() -> None:
                     print_profile(side, 0, statistics.median(row["all"] for row in rows["TRL"]))
                 if not options.quick:
                     half = replace(case, dtype="bfloat16")
-                    figures[key.replace("end_to_end_", "bf16_")] = report(half, *play(half, warmups, rounds))
+                    figures[key.replace("end_to_end_", "bf16_")] = report(half, *play(half, warmups, rounds, bf16=True))
         if found and not options.quick:
             for kind in ("text", "image"):
                 case = Case(kind, "fixed", folder, ending_ids(folder, kind, "fixed"))

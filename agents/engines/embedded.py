@@ -234,11 +234,15 @@ class EmbeddedEngine:
     def _compact(self, batch: Batch, call: _Call) -> Batch | None:
         """Drop the rows that ended, once there are enough of them; None when nothing is left."""
         remaining = int(batch.live.sum())
-        if remaining == len(batch) or remaining > (1 - COMPACT_AT) * len(batch):
+        # Some that ended may stay to fill up the rows.
+        staying = min(remaining + -remaining % max(self.network.row_multiple // 4, 1), len(batch))
+        if staying == len(batch) and remaining or staying > (1 - COMPACT_AT) * len(batch):
             return batch
         if call.stamp:
             self._keep(batch, call)
-        return batch.kept(batch.live.nonzero()[:, 0]) if remaining else None
+        if not remaining:
+            return None
+        return batch.kept((~batch.live).sort(stable=True).indices[:staying].sort().values)
 
     def _keep(self, batch: Batch, call: _Call) -> None:
         """Put the caches of the rows that ended aside, where their requests ask for it and the memory suffices."""

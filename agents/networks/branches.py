@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -116,14 +117,18 @@ class BranchedRows:
             found.append(after.reshape(3, -1))
         return torch.from_numpy(np.concatenate(found, 1))
 
-    def shape(self, device: torch.device) -> BranchShape:
-        """How the tokens stand; the padding is left out where there is enough of it to be worth the copies."""
+    def shape(self, device: torch.device, multiple: int = 1) -> BranchShape:
+        """How the tokens stand; the padding is left out where there is enough of it to be worth the copies.
+
+        So much of it stays that the tokens are a multiple of `multiple`.
+        """
         real = torch.cat(
             [(torch.arange(part.ids.shape[1]) < part.lengths[:, None]).flatten() for part in self.parts]
         ).to(device)
         tokens = spread = None
         at = torch.arange(len(real), device=device)
         if int(real.sum()) < (1 - LEAST_PADDING) * len(real):
+            real[(~real).nonzero()[: -int(real.sum()) % multiple, 0]] = True
             tokens = real.nonzero()[:, 0]
             spread = torch.zeros_like(at)
             spread[tokens] = torch.arange(len(tokens), device=device)
@@ -191,7 +196,7 @@ def run_branches(
     known = dict(features or {})
     # Together, so that the vision tower runs once.
     network.encode_missing((image for part in rows.parts for row in part.images for image in row), known)
-    shape = rows.shape(device)
+    shape = rows.shape(device, network.row_multiple)
     ids = torch.cat([network.without_stray_images(part).flatten() for part in rows.parts]).to(device)
     positions, wanted = rows.positions(network).to(device), places.to(device)
     if shape.tokens is not None:
@@ -202,6 +207,7 @@ def run_branches(
     turn = network.rotary(positions)[:, None]
     # What the last layer makes of other tokens nobody reads. Rows read the end of a beginning that they share together.
     read, copies = wanted.unique(return_inverse=True)
+    read = F.pad(read, (0, -len(read) % network.row_multiple))
     for number, layer in enumerate(network.decoder.layers, 1):
         inputs = (network, layer, hidden, turn, shape, read if number == len(network.decoder.layers) else None)
         if network.checkpointing and torch.is_grad_enabled():

@@ -75,6 +75,11 @@ class QwenNetwork:
         sections = rope["mrope_section"] if self.vision_config is not None else [self.head_dim // 2]
         self.axis = torch.repeat_interleave(torch.arange(len(sections)), torch.tensor(sections)).to(model.device)
 
+    @property
+    def row_multiple(self) -> int:
+        """Products should have a multiple of so many rows: of bfloat16 a CPU compiles one for each new shape."""
+        return 128 if self.model.dtype == torch.bfloat16 and self.model.device.type == "cpu" else 1
+
     def weights(self) -> Weights:
         """Collect the weights as they are now."""
         layers = tuple(self.layer_weights(layer) for layer in self.decoder.layers)

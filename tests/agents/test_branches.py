@@ -39,7 +39,7 @@ def rows_of(network: QwenNetwork, encoder: object, pictures: int) -> tuple[list,
     return sequences, images, splits
 
 
-@pytest.mark.parametrize("way", ["padding left out", "padding kept", "checkpointing", "torch's attention"])
+@pytest.mark.parametrize("way", ["padding left out", "padding kept", "checkpointing", "torch's attention", "rounded"])
 @pytest.mark.parametrize("pictures", [0, 1, 2])
 @pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl"])
 def test_branches_equal_rows_and_so_do_their_gradients(
@@ -54,6 +54,8 @@ def test_branches_equal_rows_and_so_do_their_gradients(
         loaded = load_model(str(tmp_path))
     network = loaded.network
     assert isinstance(network, QwenNetwork)
+    if way == "rounded":
+        monkeypatch.setattr(QwenNetwork, "row_multiple", 7)
     network.checkpointing = way == "checkpointing"
     sequences, images, splits = rows_of(network, loaded.images, pictures)
     whole = Rows.pack(sequences, images, loaded.pad_id)
@@ -62,6 +64,10 @@ def test_branches_equal_rows_and_so_do_their_gradients(
     assert (branched.shape(whole.ids.device).tokens is None) == (way == "padding kept")
     assert len(branched.beginnings.ids) == 3
     assert branched.owners.tolist() == [0, 1, 1, 2, 2, 2]
+    places = branched.positions(network).shape[1]
+    for multiple in (3, 7, 50):
+        tokens = branched.shape(whole.ids.device, multiple).tokens
+        assert tokens is None or len(tokens) % multiple == 0 or len(tokens) == places
     rows = torch.cat([torch.full((len(ids) - 1,), row) for row, ids in enumerate(sequences)])
     columns = torch.cat([torch.arange(len(ids) - 1) for ids in sequences])
     weight = torch.randn(len(rows), network.hidden_size, generator=torch.Generator().manual_seed(0))

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from lmmr1.agents.engines.base import Completion, Request, Sampling, uniforms
+from lmmr1.agents.engines.batch import Batch
 from lmmr1.agents.engines.embedded import EmbeddedEngine
 from lmmr1.agents.engines.generic import GenericEngine
 from lmmr1.agents.engines.sampler import Sampler
@@ -95,6 +96,22 @@ def test_ragged_sequences_end_at_their_own_end_token(loaded: LoadedModel) -> Non
         assert one.ended == other.ended == (int(one.ids[-1]) in ends)
         assert not set(one.ids[:-1].tolist()) & set(ends)
         assert np.allclose(one.logprobs, other.logprobs, atol=1e-5)
+
+
+def test_rows_that_ended_may_fill_up_a_batch(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = tuple(range(40, 80))
+    requests = [Request(r.prompt_ids, r.images, r.key, keep=True) for r in make_requests(loaded, 30, 30, False)]
+    plain = embedded(loaded, ends, 16).generate(requests, Sampling(30))
+    sizes: list[int] = []
+    kept = Batch.kept
+    monkeypatch.setattr(Batch, "kept", lambda batch, rows: sizes.append(len(rows)) or kept(batch, rows))
+    monkeypatch.setattr(QwenNetwork, "row_multiple", 16)
+    filled = embedded(loaded, ends, 16).generate(requests, Sampling(30))
+    assert sizes and not any(size % 4 for size in sizes)
+    for one, other in zip(filled, plain, strict=True):
+        assert np.array_equal(one.ids, other.ids)
+        assert one.prefix is not None and other.prefix is not None
+        assert np.array_equal(one.prefix.ids, other.prefix.ids)
 
 
 def test_equal_images_are_encoded_once(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
