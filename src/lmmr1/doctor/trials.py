@@ -159,7 +159,8 @@ def _port() -> str:
 def _ray() -> str:
     import ray
 
-    ray.init(num_cpus=1, include_dashboard=False, _node_ip_address="127.0.0.1", object_store_memory=100 * 2**20)
+    options = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "object_store_memory": 100 * 2**20}
+    ray.init("local", num_cpus=1, **options)
     answer = ray.get(ray.remote(lambda: 6 * 7).remote())
     assert answer == 42, answer
     ray.shutdown()

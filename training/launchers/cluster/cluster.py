@@ -103,7 +103,9 @@ def _connect(config: LauncherConfig, bundles: Sequence[Mapping[str, float]]) -> 
         # Of one machine, for this run alone, and closed to all others. What it "has" is what the actors reserve: on a
         # machine with few cores they share them.
         cores = max(float(os.cpu_count() or 1), _total(bundles)["CPU"])
-        ray.init(num_cpus=-int(-cores // 1), include_dashboard=False, _node_ip_address="127.0.0.1", **common)  # pyright: ignore[reportArgumentType]
+        # Never one that happens to be up here: that is what an address is for.
+        own: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", **common}
+        ray.init("local", num_cpus=-int(-cores // 1), **own)
         return
     _check_reachable(config.address)
     try:
