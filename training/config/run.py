@@ -156,6 +156,11 @@ class RunConfig:
         """The longest prompt with its reply that a stage or the evaluation may ask for, in tokens."""
         return max(self.evaluation.max_context_tokens, *(s.rollout.max_context_tokens for s in self.stages.values()))
 
+    @property
+    def slots(self) -> int:
+        """The most sequences that a stage decodes side by side."""
+        return max(stage.rollout.slots for stage in self.stages.values())
+
     def __post_init__(self) -> None:
         require(bool(self.name), "name must not be empty")
         plain_name("name", self.name)

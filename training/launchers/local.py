@@ -29,8 +29,7 @@ class LocalLauncher:
 
     def open_engine(self, loaded: LoadedModel) -> Engine | None:
         """None for the embedded engine; vLLM beside the learner, or in processes of its own."""
-        slots = max(stage.rollout.slots for stage in self.recipe.stages.values())
-        self._engine = open_engine(loaded, self.recipe.engine, self.recipe.max_context_tokens, slots)
+        self._engine = open_engine(loaded, self.recipe.engine, self.recipe.max_context_tokens, self.recipe.slots)
         return self._engine
 
     def engine_calls(self) -> None:

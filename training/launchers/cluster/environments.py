@@ -113,8 +113,14 @@ class ActorPool:
             return
         if not home.restarts_left:
             raise LostError("an actor of environments died more often than launcher.restarts allows")
-        self._stop(dead)
-        home.actor, home.restarts_left = self._start(index), home.restarts_left - 1
+        home.restarts_left -= 1
+        self._renew(index)
+
+    def _renew(self, index: int) -> None:
+        """Another actor in the place of one, which knows none of its environments."""
+        home = self._homes[index]
+        self._stop(home.actor)
+        home.actor = self._start(index)
         for slot in self.slots[index :: len(self._homes)]:
             slot.made = False
 
@@ -124,14 +130,9 @@ class ActorPool:
 
     def abandon(self) -> None:
         """Ask for nothing more of what was submitted: its answers never come."""
-        for number in self._orders:
-            self.slots[number].made = False
         self._orders.clear()
-        for index, home in enumerate(self._homes):
-            self._stop(home.actor)
-            home.actor = self._start(index)
-            for slot in self.slots[index :: len(self._homes)]:
-                slot.made = False
+        for index in range(len(self._homes)):
+            self._renew(index)
 
     def close(self) -> None:
         """End the actors, and with them their environments."""

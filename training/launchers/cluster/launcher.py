@@ -49,11 +49,10 @@ class ClusterLauncher:
 
     def open_engine(self, loaded: LoadedModel) -> ActorEngines:
         """Engines in actors."""
-        slots = max(stage.rollout.slots for stage in self.recipe.stages.values())
 
         def start(index: int) -> Any:
             place = index % self.ranks if self.together else self.ranks + index
-            return self.cluster.start(EngineActor, place, (self.text, slots), self.engine_gpus)
+            return self.cluster.start(EngineActor, place, (self.text, self.recipe.slots), self.engine_gpus)
 
         self._engine = ActorEngines(loaded, start, self.cluster.stop, self.config.engines, self.config.restarts)
         return self._engine
