@@ -51,9 +51,10 @@ def print_rates(title: str, rates: dict[str, list[float]], unit: str) -> None:
         print(f"  {name:32s} {statistics.median(values):12,.0f} {unit}  ({min(values):,.0f} to {max(values):,.0f})")
 
 
-def finish(figures: dict[str, float | None], as_json: bool) -> None:
-    """Print the figures that the benchmark is for."""
+def finish(figures: dict[str, float | None], as_json: bool, device: str | None = None) -> None:
+    """Print the figures that the benchmark is for, and the GPU that they are of, if one is."""
     for name, value in figures.items():
         print(f"{name}: {'not measured' if value is None else f'{value:.2f}'}")
     if as_json:
-        print(json.dumps({**figures, "machine": platform.processor() or platform.machine()}))
+        about = {} if device is None else {"device": device}
+        print(json.dumps({**figures, **about, "machine": platform.processor() or platform.machine()}))

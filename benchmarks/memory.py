@@ -51,7 +51,7 @@ class Case:
     replies: int = 512  # tokens of each row that are learned from
     whole: bool = False  # all logits at once, as without chunks
     depth: int = 32  # layers of the vision tower, which is frozen and whose features are kept
-    limit: int = policy.LOGIT_LIMIT
+    limit: int = policy.DEVICE_LOGIT_LIMIT
 
 
 class Ledger(TorchDispatchMode):
@@ -77,7 +77,11 @@ class Ledger(TorchDispatchMode):
         self.live -= size
 
     def __torch_dispatch__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
+        kwargs = dict(kwargs or {})
+        # What goes to the CPU from a tensor without memory stays without it.
+        if func is torch.ops.aten._to_copy.default and args[0].is_meta:
+            kwargs["device"] = torch.device("meta")
+        out = func(*args, **kwargs)
         for leaf in tree_leaves(out):
             if isinstance(leaf, Tensor):
                 self.hold(leaf)
@@ -129,7 +133,7 @@ def micro_batch(case: Case) -> PackedRows:
 def update(network: QwenNetwork, case: Case, packed: PackedRows) -> None:
     """Forward and backward pass of a micro-batch, as in training."""
     sampler = Sampler(case.vocabulary, [0], network.model.device)
-    policy.LOGIT_LIMIT = 2**62 if case.whole else case.limit
+    policy.LOGIT_LIMIT = policy.DEVICE_LOGIT_LIMIT = 2**62 if case.whole else case.limit
     outputs = run_tokens(network, sampler, packed, 1.0)
     loss = -(outputs.logprobs.exp() * 0.1).mean() - 0.01 * outputs.entropies().mean()
     loss.backward()

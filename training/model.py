@@ -25,9 +25,10 @@ from lmmr1.envs.errors import UserError
 from .batching import PackedRows
 from .objectives.kl import full_kl
 
-# Numbers that the logits of one chunk of tokens may hold (64 MB in float32). A vocabulary of 151,000 over a
-# micro-batch is far more: its log-probabilities are made chunk by chunk, and made again in the backward pass.
-LOGIT_LIMIT = 2**24
+# Numbers that the logits of one chunk of tokens may hold (64 MB in float32; on a GPU, whose products want many rows,
+# 1 GB). A vocabulary of 151,000 over a micro-batch is far more: its log-probabilities are made chunk by chunk, and made
+# again in the backward pass.
+LOGIT_LIMIT, DEVICE_LOGIT_LIMIT = 2**24, 2**28
 # Share of the tokens that a tree of rows must save to be worth its more costly attention.
 LEAST_SAVED = 0.1
 
@@ -74,7 +75,8 @@ class TokenOutputs:
         def divergence(hidden: Tensor, reference: Tensor) -> Tensor:
             return full_kl(self.head(hidden), reference.to(hidden.device))
 
-        return in_chunks(divergence, chunk_length(reference.shape[-1]), self.hidden, reference)[self.source].cpu()
+        length = chunk_length(reference.shape[-1], self.hidden.device)
+        return in_chunks(divergence, length, self.hidden, reference)[self.source].cpu()
 
 
 def run_tokens(
@@ -87,7 +89,7 @@ def run_tokens(
 ) -> TokenOutputs:
     """Run some rows of a batch; only positions that predict a reply token reach the vocabulary.
 
-    Their logits exist whole only where tokens times vocabulary stay within `LOGIT_LIMIT`.
+    Their logits exist whole only where tokens times vocabulary stay within `logit_limit`.
 
     Args:
         network: what runs them.
@@ -106,7 +108,7 @@ def run_tokens(
     def figures(hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         return token_figures(sampler.raise_bans(network.logits(hidden), temperature), tokens)
 
-    whole = len(tokens) * network.vocabulary_size <= LOGIT_LIMIT
+    whole = len(tokens) * network.vocabulary_size <= logit_limit(hidden.device)
     # Where nothing learns from it, the log-softmax is the shorter way.
     if whole and (distributions or not torch.is_grad_enabled()):
         everything = head(hidden)
@@ -115,7 +117,7 @@ def run_tokens(
     if whole:
         logprobs, entropies = figures(hidden, tokens)
     else:
-        length = chunk_length(network.vocabulary_size)
+        length = chunk_length(network.vocabulary_size, hidden.device)
         both = in_chunks(lambda *part: torch.stack(figures(*part), -1), length, hidden, tokens)
         logprobs, entropies = both.unbind(-1)
     return TokenOutputs(source, logprobs[source].cpu(), hidden, head, None, entropies)
@@ -138,9 +140,14 @@ def predicting_states(network: Network, packed: PackedRows, features: dict[bytes
     return network.hidden(rows, features)[index, columns]
 
 
-def chunk_length(vocabulary: int) -> int:
-    """How many tokens' logits exist at a time."""
-    return max(1, LOGIT_LIMIT // vocabulary)
+def logit_limit(device: torch.device) -> int:
+    """How many logits may exist at a time on a device."""
+    return LOGIT_LIMIT if device.type == "cpu" else DEVICE_LOGIT_LIMIT
+
+
+def chunk_length(vocabulary: int, device: torch.device) -> int:
+    """How many tokens' logits exist at a time on a device."""
+    return max(1, logit_limit(device) // vocabulary)
 
 
 def in_chunks(function: Callable[..., Tensor], length: int, *tensors: Tensor) -> Tensor:

@@ -86,11 +86,15 @@ class Batch:
             [value[rows, :, first : self.column] for value in self.values],
         ), (starts - first).tolist()
 
-    def joined(self, entering: Batch, budget: int) -> Batch:
-        """Both batches side by side, all prompts and replies ending at one column, `budget` columns before the last."""
+    def joined(self, entering: Batch, budget: int, multiple: int = 1) -> Batch:
+        """Both batches side by side, all prompts and replies ending at one column, `budget` columns before the last.
+
+        That column is a multiple of `multiple`.
+        """
         # Columns before the first that any row still reads are dropped, or the cache would grow for ever.
         used = self.column - self.first
         left = max(entering.column - used, 0)
+        left += -(left + used) % multiple
         column = left + used
         lead = column - entering.column
 

@@ -7,7 +7,7 @@ continues a conversation only the new ids are run. Sequences that end leave the 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,8 @@ from ..networks.decoding import DecodingNetwork
 from ..networks.qwen import QwenNetwork, Weights
 from .base import Completion, Request, Sampling, uniforms
 from .batch import COMPACT_AT, PREFIX_BYTES, Batch
+from .device.decoder import DeviceDecoder
+from .device.steps import DeviceSteps, Drawing
 from .prefill import Prompt, prefill
 from .prefix import KeptRows, Prefix, weight_stamp
 from .sampler import Sampler
@@ -82,6 +84,8 @@ class EmbeddedEngine:
         self.features: dict[bytes, Tensor] = {}
         self.keep_features = False
         self.version = 0
+        # Whether a step writes in place only, as a GPU's must.
+        self.steady = self.device.type == "cuda"
         self._rotary = network.text_rotary(1)
         # What conversations hold; an entry goes when the last prefix in it does.
         self._kept: weakref.WeakSet[KeptRows] = weakref.WeakSet()
@@ -92,7 +96,6 @@ class EmbeddedEngine:
         if not requests:
             return []
         call = self._begin(requests, sampling)
-        decoder = DecodingNetwork(self.network, call.weights)
         # No rotary position lies beyond the number of tokens.
         self._extend_rotary(max(len(request.prompt_ids) for request in requests) + sampling.max_new_tokens)
         # Long prompts first: the cache's width then shrinks as the batch goes on, and equal prompts stand side by side.
@@ -100,18 +103,39 @@ class EmbeddedEngine:
             range(len(requests)), key=lambda i: (-len(requests[i].prompt_ids), requests[i].prompt_ids.tobytes(), i)
         )
         batch: Batch | None = None
+        advance = self._stepper(call)
         while order or batch is not None:
             room = self.slots - (0 if batch is None else len(batch))
             if order and room > 0:
                 entering, order = order[:room], order[room:]
                 logits, new = self._prefill(call, entering)
                 self._sample(logits, new, call)
-                batch = self._compact(new if batch is None else batch.joined(new, sampling.max_new_tokens), call)
+                joined = new if batch is None else batch.joined(new, self._spare(call), self.multiple)
+                batch = self._compact(joined, call)
                 continue
             assert batch is not None
-            self._sample(self._decode(decoder, batch), batch, call)
+            advance(batch)
             batch = self._compact(batch, call)
         return self._completions(call)
+
+    def _stepper(self, call: _Call) -> Callable[[Batch], None]:
+        """What makes each live row of a batch a token longer, or several where that spares waiting."""
+        if self.steady:
+            sampling, results = call.sampling, call.results
+            drawing = Drawing(
+                self.sampler,
+                sampling.temperature,
+                sampling.greedy,
+                results.noise,
+                results.ids,
+                results.logprobs,
+                self.ends,
+                call.stops,
+                self._rotary,
+            )
+            return DeviceSteps(DeviceDecoder(self.network, call.weights), drawing, self.device.type == "cuda").advance
+        decoder = DecodingNetwork(self.network, call.weights)
+        return lambda batch: self._sample(self._decode(decoder, batch), batch, call)
 
     def update_weights(self, version: int) -> None:
         """The network reads the model's own weights: only their number changes."""
@@ -148,6 +172,15 @@ class EmbeddedEngine:
         features = self._features(shown)
         return _Call(requests, sampling, self.network.weights(), stamp, prefixes, features, results, stops)
 
+    @property
+    def multiple(self) -> int:
+        """The cache has a multiple of so many columns: a GPU's products want rows that begin at one of 16 bytes."""
+        return 8 if self.steady else 1
+
+    def _spare(self, call: _Call) -> int:
+        """The columns that a reply may need."""
+        return call.sampling.max_new_tokens + -call.sampling.max_new_tokens % self.multiple
+
     def _extend_rotary(self, count: int) -> None:
         if len(self._rotary) < count:
             self._rotary = self.network.text_rotary(2 * count)
@@ -179,7 +212,8 @@ class EmbeddedEngine:
             [sources[source] for source in order],
             call.features,
             self.pad_id,
-            call.sampling.max_new_tokens,
+            self._spare(call),
+            self.multiple,
         )
         keys, values, hidden, following = done.keys, done.values, done.hidden, done.following
         lengths = torch.tensor([len(sources[source].request.prompt_ids) for source in order], device=self.device)

@@ -60,6 +60,7 @@ def prefill(
     features: Mapping[bytes, Tensor],
     pad_id: int,
     spare: int,
+    multiple: int = 1,
 ) -> Prefilled:
     """Run `prompts`, those without a prefix first in the sequence, and leave `spare` columns after them.
 
@@ -70,8 +71,10 @@ def prefill(
         features: of their images, by digest; those inside a prefix are not needed.
         pad_id: the id that fills rows.
         spare: how many columns decoding will need.
+        multiple: of how many columns the prompts' part of the cache shall be.
     """
     width = max(len(prompt.request.prompt_ids) for prompt in prompts)
+    width += -width % multiple
     dtype, device = weights.embedding.dtype, weights.embedding.device
     cached = attended(weights.embedding[:0]).dtype
     shape = (len(prompts), network.kv_heads)

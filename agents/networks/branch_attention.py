@@ -201,8 +201,13 @@ class _Torchs:
         leaves = [part.detach().requires_grad_() for part in inputs] if apart else list(inputs)
         causal = block.shared == 0
         with torch.set_grad_enabled(apart or torch.is_grad_enabled()):
+            query, key, value = leaves
+            if grouped and not causal and query.is_cuda:
+                # A GPU's fast attention takes a mask or heads that share keys, not both.
+                grouped, group = False, query.shape[2] // key.shape[2]
+                key, value = (part.repeat_interleave(group, 2) for part in (key, value))
             mixed = F.scaled_dot_product_attention(
-                *(part.transpose(1, 2) for part in leaves),
+                *(part.transpose(1, 2) for part in (query, key, value)),
                 attn_mask=None if causal else block.unseen[:, None].to(inputs[0].dtype),
                 is_causal=causal,
                 enable_gqa=grouped,

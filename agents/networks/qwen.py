@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from .base import PixelInput, Rows
 from .lora import bias_of, weight_of
 from .mrope import mrope_positions
-from .operations import attended, rms_norm
+from .operations import attended, float_product, rms_norm
 from .rotary import pairing, rotate
 from .vision import encode_grid
 
@@ -231,7 +231,7 @@ class QwenNetwork:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits in float32, (..., vocabulary); the product is taken in float32 too, whatever the weights are."""
-        return F.linear(hidden.float(), self.model.lm_head.weight.float())
+        return float_product(hidden, self.model.lm_head.weight)
 
 
 def _spread(tokens: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:

@@ -1,0 +1,1 @@
+"""Decoding steps as a GPU wants them."""
