@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,8 +80,8 @@ class Noted:
         found: list[dict[int, TokenCredit]] = [{} for _ in range(count)]
         stop = int(np.searchsorted(self.episodes, count))
         places = np.stack([self.episodes[:stop], self.turns[:stop]])
-        begins = np.flatnonzero(np.append(True, (np.diff(places) != 0).any(0))) if stop else np.zeros(0, int)
-        for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), stop], strict=True):
+        edges = [0, *(1 + np.flatnonzero((np.diff(places) != 0).any(0))).tolist(), stop] if stop else []
+        for begin, end in itertools.pairwise(edges):
             part = slice(begin, end)
             values = None if self.values is None else self.values[part]
             credit = TokenCredit(self.advantages[part], self.returns[part], values, self.learned[part])
