@@ -120,7 +120,9 @@ class Gallery:
             raise RefusalError(404, "there is no such episode here (any more)")
         row = read_line(exhibit.subject.folder, entry)
         if row is None:
-            raise RefusalError(409, "the file of this episode was changed: load the list again")
+            raise RefusalError(
+                409, "this episode cannot be read: its file was changed or is damaged; load the list again"
+            )
         place = {"kind": entry.kind, "stage": entry.stage, "iteration": entry.iteration, "mode": entry.mode}
         return {**_described(row, exhibit.speller, {"run": number, "folder": folder}), **place}
 

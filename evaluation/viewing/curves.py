@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,20 @@ MOST_ROWS = 5000
 class Tail:
     """The rows of a file of JSON lines that grows.
 
-    A line that is no JSON object is counted and left out. `generation` rises where the file was written anew and all
-    rows are others.
+    A line that is no JSON object is counted and left out. `generation` rises where the file was written anew, and what
+    was read before holds no longer.
 
     Args:
         path: of the file, which may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
-        self.rows: list[dict[str, Any]] = []
         self.damaged = 0
         self.generation = 0
         self._file = GrowingFile(path)
 
     def _begin(self) -> None:
-        self.rows, self.damaged = [], 0
+        self.damaged = 0
         self.generation += 1
 
     def look(self) -> list[dict[str, Any]]:
@@ -45,12 +45,39 @@ class Tail:
                 self.damaged += 1
             else:
                 new.append(row)
-        self.rows += new
         return new
 
 
+@dataclass
+class _Table:
+    """The rows of a run as columns, each with a place for every row; where stages and iterations end."""
+
+    steps: list[int] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+    columns: dict[str, list[float | None]] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    places: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take rows in."""
+        before = len(self.steps)
+        for count, row in enumerate(rows, before + 1):
+            step, iteration, stage = number(row.get("step")), number(row.get("iteration")), str(row.get("stage", ""))
+            self.steps.append(count if step is None else int(step))
+            self.stages.append(stage)
+            self.ends[stage] = self.places[stage, int(iteration or 0)] = self.steps[-1]
+        for key in dict.fromkeys(key for row in rows for key in row if key not in PLACES):
+            if key not in self.columns:
+                if not any(key in row and (row[key] is None or number(row[key]) is not None) for row in rows):
+                    continue  # words are no figure
+                self.columns[key] = [None] * before
+            self.columns[key] += [number(row.get(key)) for row in rows]
+        for column in self.columns.values():
+            column += [None] * (len(self.steps) - len(column))
+
+
 class Curves:
-    """The figures of one run as columns; threads may share it.
+    """The figures of one run; threads may share it.
 
     Args:
         metrics, evaluations: the two files of a run folder.
@@ -59,10 +86,8 @@ class Curves:
     def __init__(self, metrics: Path, evaluations: Path) -> None:
         self._metrics, self._evaluations = Tail(metrics), Tail(evaluations)
         self._lock = threading.Lock()
-        self._columns: dict[str, list[float | None]] = {}
-        self._steps: list[int] = []
-        self._stages: list[str] = []
-        self._iterations: list[int] = []
+        self._table = _Table()
+        self._judged: list[dict[str, Any]] = []
 
     def read(self, keys: Sequence[str], after: int, generation: int) -> dict[str, Any]:
         """What a page does not have yet, at most `MOST_ROWS` rows of it.
@@ -75,62 +100,51 @@ class Curves:
         Returns:
             "generation", "start" (the index of the first row; 0 where the page must begin anew), "rows" (how many there
             are in all), "steps", "stages", "columns" by key with None where there is no number, "keys" (all there are),
-            "evaluations" and "damaged" (lines that could not be read).
+            "evaluations" (each with the step that it was made after, and its figures by TASK/MODE/FIGURE),
+            "evaluation_keys", and "damaged" (lines that could not be read).
         """
         with self._lock:
             self._take()
-            start = after if generation == self._metrics.generation and 0 <= after <= len(self._steps) else 0
+            table, now = self._table, self._metrics.generation
+            start = after if generation == now and 0 <= after <= len(table.steps) else 0
             part = slice(start, start + MOST_ROWS)
-            evaluations = self._place_evaluations()
-            found = {key for point in evaluations for key in point["figures"]}
+            evaluations = [{**point, "step": self._step_of(point)} for point in self._judged]
             return {
-                "generation": self._metrics.generation,
+                "generation": now,
                 "start": start,
-                "rows": len(self._steps),
-                "steps": self._steps[part],
-                "stages": self._stages[part],
-                "columns": {key: self._columns[key][part] for key in keys if key in self._columns},
-                "keys": sorted(self._columns),
-                "evaluation_keys": sorted(found),
+                "rows": len(table.steps),
+                "steps": table.steps[part],
+                "stages": table.stages[part],
+                "columns": {key: table.columns[key][part] for key in keys if key in table.columns},
+                "keys": sorted(table.columns),
+                "evaluation_keys": sorted({key for point in evaluations for key in point["figures"]}),
                 "evaluations": evaluations,
                 "damaged": self._metrics.damaged + self._evaluations.damaged,
             }
 
     def _take(self) -> None:
-        before = self._metrics.generation
-        new = self._metrics.look()
-        if self._metrics.generation != before:
-            for column in (self._steps, self._stages, self._iterations):
-                column.clear()
-            self._columns.clear()
-        for row in new:
-            count = len(self._steps)
-            step = number(row.get("step"))
-            self._steps.append(count + 1 if step is None else int(step))
-            self._stages.append(str(row.get("stage", "")))
-            iteration = number(row.get("iteration"))
-            self._iterations.append(0 if iteration is None else int(iteration))
-            for key, value in row.items():
-                if key not in PLACES and (value is None or number(value) is not None):
-                    column = self._columns.setdefault(key, [None] * count)
-                    column.append(number(value))
-            for column in self._columns.values():
-                if len(column) <= count:
-                    column.append(None)
+        before = self._metrics.generation, self._evaluations.generation
+        rows, judged = self._metrics.look(), self._evaluations.look()
+        if self._metrics.generation != before[0]:
+            self._table = _Table()
+        if self._evaluations.generation != before[1]:
+            self._judged = []
+        if rows:
+            self._table.add(rows)
+        self._judged += [
+            {
+                "stage": str(row.get("stage", "")),
+                "iteration": number(row.get("iteration")),
+                "figures": _flatten(row.get("tasks")),
+            }
+            for row in judged
+        ]
 
-    def _place_evaluations(self) -> list[dict[str, Any]]:
-        """Each evaluation at the step that it was made after, with its figures by TASK/MODE/FIGURE."""
-        self._evaluations.look()
-        ends: dict[str, int] = {}
-        places: dict[tuple[str, int], int] = {}
-        for step, stage, iteration in zip(self._steps, self._stages, self._iterations, strict=True):
-            ends[stage] = places[stage, iteration] = step
-        points = []
-        for row in self._evaluations.rows:
-            stage, iteration = str(row.get("stage", "")), number(row.get("iteration"))
-            step = ends.get(stage, 0) if iteration is None else places.get((stage, int(iteration)), ends.get(stage, 0))
-            points.append({"stage": stage, "step": step, "figures": _flatten(row.get("tasks"))})
-        return points
+    def _step_of(self, point: Mapping[str, Any]) -> int:
+        """The step that an evaluation was made after; 0 for one before all."""
+        stage, iteration = point["stage"], point["iteration"]
+        end = self._table.ends.get(stage, 0)
+        return end if iteration is None else self._table.places.get((stage, int(iteration)), end)
 
 
 def _flatten(tasks: Any) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ EXCERPT = 160
 _PATIENCE = 30.0
 _PUBLISH_SECONDS = 0.3
 _REST_SECONDS = 1.0
+# Most of a line are lists of numbers that the index has no use for. Where a key stands its quotes are plain, and within
+# a text they never are, so no text is touched.
+_NUMBERS = re.compile(rb'"(prompt_ids|logprobs|advantages|returns|values|learned)": ?\[[-+.,\d\seE]*\]')
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class _File:
             for offset, line in self.lines.look(self.begin):
                 self.count += 1
                 try:
-                    row = json.loads(line)
+                    row = json.loads(_NUMBERS.sub(rb'"\1":[]', line))
                     self.entries.append(_read_entry(row, self.folder, self.count, offset, len(line)))
                 except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                     where = f"{self.folder}/{EPISODES_FILE}, line {self.count}"
@@ -251,7 +255,7 @@ def place_of(folder: str) -> tuple[str, str, int, str]:
 
 
 def read_line(path: Path, entry: Entry) -> dict[str, Any] | None:
-    """The line of an episode, parsed; None if the file has changed since, so that it is another."""
+    """The line of an episode, parsed; None if it is damaged, or the file has changed since."""
     try:
         with open(path / entry.folder / EPISODES_FILE, "rb") as file:
             file.seek(entry.offset)

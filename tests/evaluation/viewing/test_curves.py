@@ -43,7 +43,7 @@ def test_half_a_line_is_waited_for(folder: Path):
     assert tail.look() == []
     append(folder / "metrics.jsonl", ": 1}\n")
     assert tail.look() == [{"step": 5, "reward": 1}]
-    assert (tail.generation, tail.damaged, len(tail.rows)) == (0, 0, 5)
+    assert (tail.generation, tail.damaged) == (0, 0)
 
 
 def test_damaged_lines_are_counted(folder: Path):
@@ -74,7 +74,7 @@ def test_a_file_that_is_replaced_or_goes_is_noticed(folder: Path):
     tail = Tail(path)
     tail.look()
     path.unlink()
-    assert tail.look() == [] and (tail.generation, tail.rows) == (1, [])
+    assert tail.look() == [] and tail.generation == 1
     append(path, '{"step": 1}\n')
     assert len(tail.look()) == 1
 

@@ -176,6 +176,16 @@ def test_wrong_questions_are_told(words: dict[str, str], message: str):
         Query.read(words)
 
 
+def test_replies_that_look_like_lists_of_numbers_are_found_all_the_same(tmp_path: Path):
+    said = 'it wrote "logprobs": [1, 2] and \\"values\\": [3]'
+    save_episodes(tmp_path / "episodes/start", [make_episode(0, [said], [0.0], learned=True, facts={"values": [4.0]})])
+    index = EpisodeIndex(tmp_path)
+    index.refresh()
+    assert [entry.excerpt for entry in index.entries] == [said]
+    assert search(index, text='"logprobs": [1, 2]')["total"] == 1
+    assert index.entries[0].tokens == len(said)
+
+
 def test_kept_lines_survive_odd_text(tmp_path: Path):
     save_episodes(tmp_path / "episodes/start", [make_episode(0, ["half \ud83d a character"], [0.0])])
     index = EpisodeIndex(tmp_path)
