@@ -44,7 +44,7 @@ def describe_episode(row: dict[str, Any], spell: Spell, address: dict[str, str])
         "stop": str(row.get("stop_reason", "")),
         "outcome": outcome_of(row),
         "failure": None if failure is None else str(failure),
-        "reward": sum(turn["reward"] for turn in turns),
+        "reward": round(sum(turn["reward"] for turn in turns), 9),
         "facts": {str(name): str(value)[:MOST_FACT] for name, value in (row.get("facts") or {}).items()},
         "turns": turns,
         "final": [_describe_message(message, address) for message in row.get("final_messages") or ()],

@@ -221,7 +221,8 @@ def _read_entry(row: dict[str, Any], folder: str, line: int, offset: int, length
         mode=mode,
         environment=str(row["env_id"]),
         outcome=outcome_of(row),
-        reward=sum((number(turn.get("reward")) or 0.0) for turn in turns),
+        # Tenths do not add up to nothing in binary, and nobody wants to see what is left.
+        reward=round(sum((number(turn.get("reward")) or 0.0) for turn in turns), 9),
         turns=len(turns),
         tokens=sum(len(turn.get("reply_ids") or ()) for turn in turns),
         stop=str(row.get("stop_reason", "")),

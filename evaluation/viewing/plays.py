@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import tempfile
 import threading
 import traceback
@@ -98,7 +99,7 @@ class Plays:
 
     def __init__(self, theatre: Theatre) -> None:
         self.theatre = theatre
-        self._folder = tempfile.TemporaryDirectory(prefix="lmmr1-view-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._plays: dict[str, Play] = {}
         self._waiting: queue.Queue[str | None] = queue.Queue()
         self._lock = threading.Lock()
@@ -115,11 +116,13 @@ class Plays:
         with self._lock:
             if self._waiting.qsize() >= MOST_WAITING:
                 raise UserError(f"{MOST_WAITING} comparisons are waiting already: come back when one is done")
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="lmmr1-view-")
             self._number += 1
             number = str(self._number)
             self._plays[number] = Play(order, Path(self._folder.name) / number)
             while len(self._plays) > MOST_KEPT:
-                del self._plays[next(iter(self._plays))]
+                shutil.rmtree(self._plays.pop(next(iter(self._plays))).folder, ignore_errors=True)
         self._waiting.put(number)
         return number
 
@@ -130,7 +133,8 @@ class Plays:
     def close(self) -> None:
         """Take no more; what is being played ends with the process."""
         self._waiting.put(None)
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _work(self) -> None:
         while (number := self._waiting.get()) is not None:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from lmmr1.envs.errors import UserError
 
-from ..session import EPISODES, RESULTS, SETTINGS
-
+# As in `lmmr1.evaluation.session`, which reads suites and so needs packages that a page does not.
+SETTINGS, RESULTS, EPISODES = "settings.json", "results.json", "episodes"
 RECIPE, METRICS, EVALUATIONS, SUMMARY = "recipe.yaml", "metrics.jsonl", "evaluations.jsonl", "summary.json"
 # What begins to exist within seconds of a run's start, each a sign that a folder is one.
 _RUN_SIGNS = (RECIPE, METRICS, EVALUATIONS, SUMMARY)

@@ -3,6 +3,7 @@
 import { el, hideTip, short, showTip, svg } from "./dom.js";
 
 const HEIGHT = 190;
+const LETTER = 6.5; // about the width of one in the stages' names
 const MARGIN = { left: 46, right: 10, top: 18, bottom: 20 };
 
 // A series: {label, mark, points: [[x, y, stage, step]...], dots, band: [[x, low, high]...]}.
@@ -79,17 +80,14 @@ export class Chart {
   }
 
   stages(stages, range) {
-    let free = 0;
-    return stages.filter(([x]) => inRange(x, range)).flatMap(([x, name]) => {
-      const place = this.x(x);
+    const seen = stages.filter(([x]) => inRange(x, range)).map(([x, name]) => [this.x(x), name]);
+    return seen.flatMap(([place, name], index) => {
       const line = svg("line", { x1: place, x2: place, y1: MARGIN.top - 6, y2: HEIGHT - MARGIN.bottom, class: "stage" });
-      const text = name.length > 24 ? `${name.slice(0, 23)}…` : name;
-      const length = text.length * 6.5 + 4;
-      const left = place + length > this.width; // it would run over the edge
-      const begin = left ? place - length : place;
-      if (begin < free) return [line];
-      free = begin + length + 6;
-      return [line, svg("text", { x: place + (left ? -4 : 4), y: 11, class: left ? "tick right" : "tick" }, text)];
+      // As much of the name as there is room for before the next stage.
+      const letters = Math.floor(((seen[index + 1]?.[0] ?? this.width) - place) / LETTER) - 1;
+      if (letters < Math.min(name.length, 3)) return [line];
+      const text = name.length > letters ? `${name.slice(0, letters - 1)}…` : name;
+      return [line, svg("text", { x: place + 4, y: 11, class: "tick" }, text, svg("title", {}, name))];
     });
   }
 
@@ -207,7 +205,7 @@ function ticks(low, high, count) {
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? rough;
   const found = [];
   for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) {
-    found.push(Number(value.toPrecision(12)));
+    found.push(Math.abs(value) < step * 1e-6 ? 0 : Number(value.toPrecision(12)));
   }
   return found;
 }

@@ -31,7 +31,7 @@ export function showCompare(main, words, state) {
     if (stopped) return;
     if (choices.problems.length) result.append(...choices.problems.map((problem) => el("p", { class: "empty" }, problem)));
     if (!choices.checkpoints.length || !choices.environments.length) {
-      result.append(el("p", { class: "empty" }, "There is no checkpoint to play, or no environment that the recipe names."));
+      if (!choices.problems.length) result.append(el("p", { class: "empty" }, "There is no environment that the recipe names."));
       return;
     }
     const several = state.runs.length > 1;
@@ -81,7 +81,7 @@ export function showCompare(main, words, state) {
       if (stopped) return;
       if (play.state === "done") return show(play);
       if (play.state === "failed") throw new Error(play.message);
-      const what = play.state === "waiting" ? "waiting for another comparison" : `playing, ${play.done} of 2 done`;
+      const what = play.state === "waiting" ? "waiting for another comparison" : `loading and playing, ${play.done} of 2 done`;
       result.replaceChildren(el("p", { class: "empty" }, `${what} … ${Math.round((Date.now() - begun) / 1000)} s`));
       await new Promise((resolve) => { setTimeout(resolve, 300); });
     }

@@ -68,7 +68,8 @@ export function showCurves(main, words, state) {
     setRange(null);
   });
   const tables = el("div");
-  main.append(el("div", { class: "bar" }, choose, el("label", {}, el("span", {}, "smoothing"), slider, weight),
+  const drawn = state.runs.some((run) => run.kind === "run");
+  main.append(el("div", { class: "bar", hidden: !drawn }, choose, el("label", {}, el("span", {}, "smoothing"), slider, weight),
     el("label", {}, log, el("span", {}, "log")), clock, whole, status), picker, grid, tables);
 
   function setRange(range) {
@@ -100,7 +101,7 @@ export function showCurves(main, words, state) {
 
   function wanted(all) {
     if (SIGHT.chosen !== null) return [...all.keys()].filter((name) => SIGHT.chosen.has(name));
-    const favourites = FAVOURITES.filter((key) => all.has(key) && !(key === "accuracy" && many(all.get("accuracy/…"))));
+    const favourites = FAVOURITES.filter((key) => all.has(key) && says(key));
     const families = many(all.get("accuracy/…")) ? ["accuracy/…"] : [];
     const names = [...all.keys()];
     const solved = names.filter((name) => name.startsWith(WHAT.success));
@@ -108,6 +109,11 @@ export function showCurves(main, words, state) {
     const judged = solved.length ? solved : names.filter((name) => name.startsWith(WHAT.return));
     return [...judged, ...favourites.slice(0, 1), ...families,
       ...favourites.slice(1)];
+  }
+
+  // What is 0 throughout (the loss of a critic that there is not) need not be shown unasked.
+  function says(key) {
+    return runs.every((rows) => !rows.columns.has(key)) || runs.some((rows) => (rows.columns.get(key) ?? []).some((value) => value));
   }
 
   function seriesOf(entry) {
@@ -257,9 +263,9 @@ function evaluationTable(label, points) {
     .filter(([, , figure]) => figure === "success" || figure === "return");
   const known = columns.filter(([task, mode, figure]) => figure === "success" ||
     !columns.some((other) => other[0] === task && other[1] === mode && other[2] === "success"));
-  const head = el("tr", {}, el("th", {}, "held out, after"), known.map(([task, mode, figure]) =>
+  const head = el("tr", {}, el("th", {}, "held-out success, after"), known.map(([task, mode, figure]) =>
     el("th", { class: "number" }, task, el("small", {}, ` ${mode}${figure === "return" ? " return" : ""}`))));
-  const rows = points.map((point) => el("tr", {}, el("th", { scope: "row" }, point.stage || "evaluation"),
+  const rows = points.map((point) => el("tr", {}, el("th", { scope: "row" }, point.stage || "this evaluation"),
     known.map(([task, mode, figure]) => {
       const value = point.figures[`${task}/${mode}/${figure}`];
       return el("td", { class: "number" }, value === undefined ? "–" : figure === "success" ? `${(100 * value).toFixed(0)} %` : short(value));

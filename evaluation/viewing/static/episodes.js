@@ -19,12 +19,14 @@ export function showEpisodes(main, words, state) {
   const head = el("div", { class: "row head", role: "row" });
   const space = el("div", { class: "space" });
   const list = el("div", { class: "list", tabindex: 0, scroll: () => fill() }, space);
+  const sheet = el("div", { class: "sheet" }, head, list);
+  let isBare = false;
   const damage = el("details", { class: "damage", hidden: true });
   const newest = el("input", { type: "checkbox", checked: query.sort === "place", change: () => {
     query.sort = newest.checked ? "place" : "";
     change("descending", newest.checked ? "1" : "");
   } });
-  main.append(bar, el("div", { class: "bar" }, count, el("label", {}, newest, el("span", {}, "newest first"))), damage, el("div", { class: "sheet" }, head, list));
+  main.append(bar, el("div", { class: "bar" }, count, el("label", {}, newest, el("span", {}, "newest first"))), damage, sheet);
 
   function change(key, value) {
     if (value === "" || value === null) delete query[key];
@@ -51,7 +53,7 @@ export function showEpisodes(main, words, state) {
         query.sort = key;
         newest.checked = false;
         change("descending", again ? "1" : "");
-      } }, text || "●", sorted === "none" ? "" : sorted === "ascending" ? " ▲" : " ▼");
+      } }, key === "stage" && isBare ? "played" : text || "●", sorted === "none" ? "" : sorted === "ascending" ? " ▲" : " ▼");
     }));
   }
 
@@ -114,7 +116,13 @@ export function showEpisodes(main, words, state) {
     damage.hidden = !answer.damaged_count;
     damage.replaceChildren(el("summary", {}, `${answer.damaged_count} damaged, left out`),
       el("ul", {}, answer.damaged.map((message) => el("li", {}, message))));
-    space.style.height = `${Math.max(total * ROW, 1)}px`;
+    space.style.height = total ? `${total * ROW}px` : "auto";
+    const bare = (answer.facets.iteration ?? [0, 0])[1] === 0; // nothing here was learned from
+    sheet.classList.toggle("bare", bare);
+    if (bare !== isBare) {
+      isBare = bare;
+      showHead();
+    }
     fill();
   }
 

@@ -88,20 +88,36 @@ def test_it_answers_and_ends(tmp_path: Path, host: str):
     assert "Traceback" not in warned
 
 
-def test_viewing_loads_no_torch(tmp_path: Path):
+@pytest.mark.parametrize("extras", [True, False])
+def test_viewing_needs_nothing_that_training_needs(tmp_path: Path, extras: bool):
     run = make_run(tmp_path / "run")
+    missing = (
+        ""
+        if extras
+        else "sys.modules |= dict.fromkeys(('torch', 'transformers', 'pydantic', 'yaml', 'huggingface_hub'))\n"
+    )
     program = (
-        "import sys; from pathlib import Path\n"
+        f"import sys; from pathlib import Path\n{missing}"
         "import lmmr1.commands.viewing.theatre, lmmr1.evaluation.viewing.app as app\n"
         "from lmmr1.evaluation.viewing.subject import open_subjects\n"
         f"subjects = open_subjects([Path({str(run)!r})])\n"
         "theatre = lmmr1.commands.viewing.theatre.CheckpointTheatre(subjects, 'cpu')\n"
         "gallery = app.Gallery([app.Exhibit.open(subjects[0], theatre.base_folder(0))], theatre)\n"
-        "app.make_app(gallery); theatre.choices(); gallery.close()\n"
-        "print('torch' in sys.modules, 'transformers' in sys.modules)"
+        "app.make_app(gallery); choices = theatre.choices(); gallery.close()\n"
+        "print(sys.modules.get('torch'), sys.modules.get('transformers'), *choices['problems'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout == "False False\n", done.stderr
+    needs = "" if extras else " playing needs pydantic, which is not installed: run pip install 'lmmr1[train]'"
+    assert done.stdout == f"None None{needs}\n", done.stderr
+
+
+def test_an_evaluation_is_known_by_the_names_that_it_writes():
+    from lmmr1.evaluation import session
+    from lmmr1.evaluation.viewing import subject
+
+    assert [vars(subject)[key] for key in ("SETTINGS", "RESULTS", "EPISODES")] == [
+        vars(session)[key] for key in ("SETTINGS", "RESULTS", "EPISODES")
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------ spelling

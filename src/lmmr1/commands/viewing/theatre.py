@@ -67,17 +67,9 @@ class CheckpointTheatre:
     def base_folder(self, number: int) -> Path | None:
         """The folder of the model that a run began with, if it lies on this machine; for its tokenizer."""
         try:
-            path = self._recipe(number).model.path
+            return _model_folder(self._recipe(number).model.path)
         except (UserError, ModuleNotFoundError):
-            return None
-        if path in ("tiny", "tiny-random"):
-            return Path(str(lmmr1.agents.__file__)).parent / "weights" / "tiny"
-        if Path(path).is_dir():
-            return Path(path)
-        from lmmr1.agents.hub import cached_file
-
-        cached = cached_file(path, "tokenizer.json")
-        return None if cached is None else cached.parent
+            return None  # where it matters, when checkpoints are to play, the page says what is missing
 
     def choices(self) -> dict[str, Any]:
         """What there is now; a run that trains has more later."""
@@ -170,6 +162,18 @@ class CheckpointTheatre:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(known)
         return self._loaded[known]
+
+
+def _model_folder(path: str) -> Path | None:
+    """Where a model lies on this machine: with the package, in a folder, or in the hub's cache."""
+    if path in ("tiny", "tiny-random"):
+        return Path(str(lmmr1.agents.__file__)).parent / "weights" / "tiny"
+    if Path(path).is_dir():
+        return Path(path)
+    from lmmr1.agents.hub import cached_file
+
+    cached = cached_file(path, "tokenizer.json")
+    return None if cached is None else cached.parent
 
 
 def _run_of(folder: Path) -> Path | None:
