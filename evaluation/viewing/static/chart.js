@@ -32,8 +32,12 @@ export class Chart {
     const all = [...raw, ...this.visible, shown(ends)].flat();
     const hidden = options.log ? this.series.flatMap((one) => one.points).filter(([, y]) => y !== null && y <= 0).length : 0;
     this.note.textContent = hidden ? `${hidden} values at or below 0 not shown` : "";
-    this.legend.replaceChildren(...(series.length < 2 ? [] : series.map((one) =>
-      el("span", {}, el("i", { class: `mark ${one.mark}` }), one.label))));
+    // A line for each of several parts in several runs: the parts have the colours, the runs the kinds of lines.
+    const legend = new Map(series.map((one) => [one.part ?? one.label, one.mark.split(" ")[0]]));
+    const kinds = new Map(series.filter((one) => one.part && one.mark.includes(" ")).map((one) => [one.run, one.mark.split(" ")[1]]));
+    this.legend.replaceChildren(...(series.length < 2 ? [] : [
+      ...[...legend].map(([text, mark]) => el("span", {}, el("i", { class: `mark ${mark}` }), text)),
+      ...[...kinds].map(([run, kind]) => el("span", {}, `${kind}: ${run}`))]));
     this.plot.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     if (!all.length) {
       this.plot.replaceChildren(svg("text", { x: this.width / 2, y: HEIGHT / 2, class: "nothing" }, "no values yet"));
@@ -75,7 +79,10 @@ export class Chart {
         svg("text", { x: MARGIN.left - 6, y: y + 3.5, class: "tick right" }, short(value))];
     });
     const columns = ticks(this.left, this.right, Math.max(2, Math.floor(this.width / 65)))
-      .map((value) => svg("text", { x: this.x(value), y: HEIGHT - 5, class: "tick middle" }, short(value)));
+      .map((value) => {
+        const atEdge = this.x(value) > this.width - 24;
+        return svg("text", { x: atEdge ? this.width - 2 : this.x(value), y: HEIGHT - 5, class: atEdge ? "tick right" : "tick middle" }, short(value));
+      });
     return [...rows, ...columns];
   }
 

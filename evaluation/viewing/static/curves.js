@@ -9,6 +9,8 @@ const FAVOURITES = ["reward", "accuracy", "format_rate", "reply_tokens", "kl", "
 const FIGURES = ["success", "return", "format_rate", "reply_tokens", "turns"];
 const WHAT = { success: "held-out success", return: "held-out return", format_rate: "held-out format rate",
   reply_tokens: "held-out reply tokens", turns: "held-out turns" };
+// The lines of the second, the third and all further runs where the colours stand for something else.
+const KINDS = ["dashed", "dotted", "broken"];
 const SIGHT = { smoothing: 0.6, log: false, clock: "step", range: null, chosen: null };
 
 class Rows {
@@ -57,7 +59,7 @@ export function showCurves(main, words, state) {
   } }, "Figures");
   const whole = el("button", { type: "button", hidden: true, click: () => setRange(null) }, "Whole run");
   const weight = el("output", {}, String(SIGHT.smoothing));
-  const slider = el("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: SIGHT.smoothing, input: () => {
+  const slider = el("input", { type: "range", min: 0, max: 0.99, step: 0.01, value: SIGHT.smoothing, input: () => {
     SIGHT.smoothing = Number(slider.value);
     weight.textContent = slider.value;
     draw();
@@ -120,20 +122,21 @@ export function showCurves(main, words, state) {
     const parts = entry.tasks ?? entry.keys;
     return runs.flatMap((rows, run) => parts.map((part, index) => {
       const several = parts.length > 1;
-      const mark = `s${(several ? index : run) % 8}${several && run ? " dashed" : ""}`;
+      const mark = `s${(several ? index : run) % 8}${several && run ? ` ${KINDS[Math.min(run, KINDS.length) - 1]}` : ""}`;
       const name = several ? part.split("/").slice(1).join("/") || part : part;
       const label = runs.length < 2 ? name : several ? `${name}, ${state.runs[run].label}` : state.runs[run].label;
-      return entry.tasks ? evaluated(rows, part, entry, label, mark) : trained(rows, part, label, mark);
+      const told = { label, mark, run: state.runs[run].label, part: several && runs.length > 1 ? name : null };
+      return { ...told, ...(entry.tasks ? evaluated(rows, part, entry) : trained(rows, part)) };
     })).filter((one) => one.points.some((point) => point[1] !== null));
   }
 
-  function trained(rows, key, label, mark) {
+  function trained(rows, key) {
     const column = rows.columns.get(key) ?? [];
     const xs = SIGHT.clock === "hours" ? rows.hours : rows.steps;
-    return { label, mark, points: column.map((value, i) => [xs[i], value, rows.stages[i], rows.steps[i]]).filter((p) => p[1] !== null) };
+    return { points: column.map((value, i) => [xs[i], value, rows.stages[i], rows.steps[i]]).filter((point) => point[1] !== null) };
   }
 
-  function evaluated(rows, task, { mode, figure }, label, mark) {
+  function evaluated(rows, task, { mode, figure }) {
     const places = new Map(rows.steps.map((step, index) => [step, rows.hours[index]]));
     const made = rows.evaluations.filter((one) => `${task}/${mode}/${figure}` in one.figures).map((one) =>
       [SIGHT.clock === "hours" ? (places.get(one.step) ?? 0) : one.step, one]);
@@ -143,7 +146,7 @@ export function showCurves(main, words, state) {
       const key = `${task}/${mode}/${interval}`;
       return [x, one.figures[`${key}/0`], one.figures[`${key}/1`]];
     }).filter((place) => place[1] !== undefined);
-    return { label, mark, points, band, dots: true };
+    return { points, band, dots: true };
   }
 
   function stageMarks() {
@@ -211,19 +214,26 @@ export function showCurves(main, words, state) {
     }).filter((table) => table));
   }
 
+  let drawnFor = null;
   // All figures of the charts that are shown, since what is chosen later starts with all its rows.
   async function update() {
     const names = new Set(wanted(catalogue()));
     const keys = ["wall_seconds", ...[...catalogue()].filter(([name]) => names.has(name)).flatMap(([, entry]) => entry.keys ?? [])];
+    let changed = names.size !== charts.size || [...names].some((name) => !charts.has(name));
     for (const [run, rows] of runs.entries()) {
       if (keys.some((key) => rows.steps.length && !rows.columns.has(key))) rows.forget();
       const asked = [...new Set([...rows.columns.keys(), ...keys])];
+      const before = `${rows.generation} ${rows.steps.length} ${rows.evaluations.length} ${rows.columns.size}`;
       let more = true;
       while (more) {
         const answer = await get("metrics", { run, keys: asked.join(","), after: rows.steps.length, generation: rows.generation });
         more = rows.take(answer, asked);
       }
+      changed ||= before !== `${rows.generation} ${rows.steps.length} ${rows.evaluations.length} ${rows.columns.size}`;
     }
+    const finished = state.runs.map((run) => run.finished).join();
+    if (!changed && finished === drawnFor) return;
+    drawnFor = finished;
     draw();
     const now = new Set(wanted(catalogue()));
     if ([...now].some((name) => !names.has(name))) await update();

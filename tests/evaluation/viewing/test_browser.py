@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -48,16 +49,21 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "lmmr1", "view", str(folder), "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        assert " at http" in line, process.stderr.read()
+        yield line.rpartition(" at ")[2].split()[0]
+        process.terminate()
+
+
 @pytest.fixture
 def url(folder: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "lmmr1", "view", str(folder), "--port", "0", "--no-browser"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stderr is not None
-    line = process.stdout.readline()
-    assert " at http" in line, process.stderr.read()
-    yield line.rpartition(" at ")[2].split()[0]
-    process.terminate()
-    process.wait(20)
+    with served(folder) as url:
+        yield url
 
 
 def append(folder: Path, row: dict) -> None:
@@ -164,12 +170,23 @@ def test_episodes_come_while_one_looks_and_open(browser: Browser, folder: Path, 
     assert browser.complaints == []
 
 
+def test_two_checkpoints_side_by_side(browser: Browser, tmp_path: Path):
+    browser.complaints.clear()
+    with served(make_run(tmp_path / "plain")) as url:
+        browser.open(f"{url}/#/compare?task=text&seed=3&problem=2")  # as the page of a kept episode has it
+        browser.wait("document.querySelectorAll('.sides .conversation').length === 2", 120)
+        told = browser.run("document.querySelector('.result').textContent")
+        assert "Both said the same, token by token." in told and told.count("start (tiny)") == 2
+        said = browser.run("[...document.querySelectorAll('.reply')].map((one) => one.textContent)")
+        assert said[0] == said[1] and "<answer>" in said[0]
+        values = browser.run("[...document.querySelectorAll('input[type=number]')].map((one) => one.value)")
+        assert values[:2] == ["3", "2"]
+    assert browser.complaints == []
+
+
 def test_a_server_that_was_stopped_is_told(browser: Browser, folder: Path):
-    command = [sys.executable, "-m", "lmmr1", "view", str(folder), "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        browser.open(process.stdout.readline().rpartition(" at ")[2].split()[0] + "/#/curves")
+    with served(folder) as url:
+        browser.open(f"{url}/#/curves")
         browser.wait("!!document.querySelector('.chart')")
-        process.terminate()
     browser.run("[...document.querySelectorAll('nav a')][1].click()")
     browser.wait("document.querySelector('.trouble:not([hidden])')?.textContent.includes('stopped?')")

@@ -13,6 +13,7 @@ from lmmr1.agents.policy import PolicyAgent, use_threads
 from lmmr1.commands.evaluate import evaluate_policy
 from lmmr1.commands.viewing.theatre import CheckpointTheatre
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.evaluation.viewing.plays import Order
 from lmmr1.evaluation.viewing.subject import open_subjects
 from lmmr1.training.policies import kept_parameters, load_policy
@@ -93,6 +94,13 @@ def test_drawn_tokens_have_a_seed(theatre: CheckpointTheatre):
 def test_a_stage_has_the_limits_of_its_rollouts(theatre: CheckpointTheatre):
     episode = theatre.play("0:start", order(environment="0:stage:fre:0"))
     assert episode.failure is None and 0 < len(episode.turns[0].reply_ids) <= 40
+
+
+def test_a_world_that_can_take_down_its_process_is_played_in_another(theatre: CheckpointTheatre, monkeypatch):
+    here = theatre.play("0:start", order()).turns[0]
+    monkeypatch.setattr(EnvironmentConfig, "needs_worker", property(lambda self: True))
+    there = theatre.play("0:start", order())
+    assert there.failure is None and there.turns[0].text == here.text and there.turns[0].messages == here.messages
 
 
 @pytest.mark.parametrize(

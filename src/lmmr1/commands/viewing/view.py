@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import webbrowser
 from pathlib import Path
@@ -55,9 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     def tell(url: str) -> None:
         print(f"{', '.join(subject.label for subject in subjects)} at {url} (stop with Ctrl-C)", flush=True)
-        if not arguments.no_browser:
+        if not arguments.no_browser and _has_display():
             webbrowser.open(url)
 
     with contextlib.closing(Gallery(exhibits, theatre)) as gallery:
         listen(make_app(gallery, arguments.host), arguments.host, arguments.port, PURPOSE, tell)
     return 0
+
+
+def _has_display() -> bool:
+    """Whether a browser would have a window; without one it might take over the terminal."""
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
