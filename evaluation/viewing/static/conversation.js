@@ -87,7 +87,7 @@ export class Conversation {
   ending() {
     const { final, stop, failure, outcome } = this.episode;
     return el("article", { class: "turn end" },
-      el("h3", {}, "End", el("span", { class: "chip" }, visible(stop).replaceAll("_", " ")), el("span", { class: `chip ${outcome.replace(" ", "-")}` }, outcome)),
+      el("h3", {}, "End", stop === outcome ? null : el("span", { class: "chip" }, visible(stop).replaceAll("_", " ")), el("span", { class: `chip ${outcome.replace(" ", "-")}` }, outcome)),
       el("div", { class: "shown" }, failure ? el("p", { class: "failure" }, visible(failure)) : null, final.map((message) => messageOf(message))));
   }
 

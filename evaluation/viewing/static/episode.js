@@ -56,7 +56,7 @@ export function showEpisode(main, words, state) {
         el("h2", {}, visible(episode.environment), el("span", { class: `chip ${episode.outcome.replace(" ", "-")}` }, episode.outcome),
           el("span", { class: "chip" }, `reward ${short(episode.reward)}`),
           el("span", { class: "chip" }, counted(episode.turns.length, "turn")),
-          el("span", { class: "chip" }, visible(episode.stop).replaceAll("_", " "))),
+          episode.stop === episode.outcome ? null : el("span", { class: "chip" }, visible(episode.stop).replaceAll("_", " "))),
         el("p", { class: "soft small" }, visible(place)),
         facts.length ? el("details", {}, el("summary", {}, "what the environment said"), el("dl", { class: "told" }, facts.map(([name, value]) =>
           [el("dt", {}, visible(name)), el("dd", {}, visible(value))]))) : null,

@@ -60,9 +60,10 @@ export function showEpisodes(main, words, state) {
   function showFilters(facets) {
     if (bar.contains(document.activeElement) && bar.childElementCount) return;
     const choices = Object.entries(CHOICES).filter(([key]) => (facets[key] ?? []).length > 1 || key in query).map(([key, label]) => {
-      const known = facets[key].some(([value]) => value === query[key]) || !(key in query) ? [] : [[query[key], 0]];
+      const values = facets[key] ?? [];
+      const known = values.some(([value]) => value === query[key]) || !(key in query) ? [] : [[query[key], 0]];
       const box = el("select", { change: () => change(key, box.value === "*" ? "" : box.value) },
-        el("option", { value: "*" }, "any"), [...facets[key], ...known].map(([value, number]) =>
+        el("option", { value: "*" }, "any"), [...values, ...known].map(([value, number]) =>
           el("option", { value, selected: query[key] === value }, `${visible(value) || "–"} (${number.toLocaleString("en")})`)));
       return el("label", {}, el("span", {}, label), box);
     });
@@ -100,6 +101,7 @@ export function showEpisodes(main, words, state) {
       if (stopped || turn !== asked) return;
       pages.delete(page);
       trouble(error.message);
+      if (!bar.childElementCount) showFilters({}); // so that what is wrong can be put right
     }
   }
 
