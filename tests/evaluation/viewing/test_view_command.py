@@ -111,6 +111,18 @@ def test_viewing_needs_nothing_that_training_needs(tmp_path: Path, extras: bool)
     assert done.stdout == f"None None{needs}\n", done.stderr
 
 
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_a_missing_server_is_named(tmp_path: Path, package: str):
+    run = make_run(tmp_path / "run")
+    program = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        f"from lmmr1 import cli; sys.exit(cli.main(['view', {str(run)!r}, '--no-browser']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "run pip install 'lmmr1[serve]'" in done.stderr
+
+
 def test_an_evaluation_is_known_by_the_names_that_it_writes():
     from lmmr1.evaluation import session
     from lmmr1.evaluation.viewing import subject
