@@ -40,7 +40,7 @@ export class Chart {
       ...[...kinds].map(([run, kind]) => el("span", {}, `${kind}: ${run}`))]));
     this.plot.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     if (!all.length) {
-      this.plot.replaceChildren(svg("text", { x: this.width / 2, y: HEIGHT / 2, class: "nothing" }, "no values yet"));
+      this.plot.replaceChildren(svg("text", { x: this.width / 2, y: HEIGHT / 2, class: "nothing" }, options.range ? "no values in this part" : "no values yet"));
       return;
     }
     this.scale(all, options);

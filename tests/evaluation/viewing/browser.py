@@ -99,6 +99,12 @@ class Browser:
         """Go to a page; only the part behind # may differ from the present one."""
         self._ask("Page.navigate", {"url": url})
 
+    def forget(self) -> None:
+        """Leave the page, which may still ask a server that was stopped, and forget what it complained of."""
+        self.open("about:blank")
+        self.run("1")  # what came before its answer has been read
+        self.complaints.clear()
+
     def run(self, expression: str) -> Any:
         """The value of an expression of JavaScript; a promise is waited for."""
         asked = {"expression": expression, "returnByValue": True, "awaitPromise": True}

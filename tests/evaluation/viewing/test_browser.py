@@ -76,7 +76,7 @@ def addresses(browser: Browser) -> list[str]:
 
 
 def test_nothing_that_a_model_or_a_world_wrote_runs(browser: Browser, url: str):
-    browser.complaints.clear()
+    browser.forget()
     seen = {
         "#/curves": "document.querySelectorAll('.chart .line').length > 5",
         "#/episodes": "document.querySelectorAll('a.row').length > 5",
@@ -110,6 +110,7 @@ def test_nothing_that_a_model_or_a_world_wrote_runs(browser: Browser, url: str):
 
 
 def test_the_policy_of_the_page_refuses_what_would_be_injected(browser: Browser, url: str):
+    browser.forget()
     # That text is escaped is one wall; this is the other.
     browser.open(f"{url}/#/curves")
     browser.wait("!!document.querySelector('.chart')")
@@ -119,15 +120,13 @@ def test_the_policy_of_the_page_refuses_what_would_be_injected(browser: Browser,
     browser.run(
         "{ const s = document.createElement('script'); s.textContent = 'window.ran = 2'; document.body.append(s); }"
     )
-    browser.wait("true")
     assert browser.run("new Promise((done) => setTimeout(() => done(window.ran === undefined), 500))")
-    browser.wait("true")
     assert any("Content Security Policy" in complaint for complaint in browser.complaints)
 
 
 def test_curves_go_on_while_the_file_grows(browser: Browser, folder: Path, url: str):
     (folder / "summary.json").unlink()
-    browser.complaints.clear()
+    browser.forget()
     browser.open(f"{url}/#/curves")
     browser.wait("document.querySelector('.status')?.textContent.startsWith('5 rows')")
     drawn = "document.querySelector('figure[class=chart] path.line')?.getAttribute('d')"
@@ -150,7 +149,7 @@ def test_curves_go_on_while_the_file_grows(browser: Browser, folder: Path, url: 
 
 
 def test_episodes_come_while_one_looks_and_open(browser: Browser, folder: Path, url: str):
-    browser.complaints.clear()
+    browser.forget()
     browser.open(f"{url}/#/episodes?kind=training&sort=reward&descending=1")
     browser.wait("document.querySelector('.count')?.textContent.startsWith('6 of 11')")
     save_episodes(folder / "episodes/fre-training/00003", [make_episode(0, ["the newest"], [9.0], learned=True)])
@@ -171,7 +170,7 @@ def test_episodes_come_while_one_looks_and_open(browser: Browser, folder: Path, 
 
 
 def test_two_checkpoints_side_by_side(browser: Browser, tmp_path: Path):
-    browser.complaints.clear()
+    browser.forget()
     with served(make_run(tmp_path / "plain")) as url:
         browser.open(f"{url}/#/compare?task=text&seed=3&problem=2")  # as the page of a kept episode has it
         browser.wait("document.querySelectorAll('.sides .conversation').length === 2", 120)
