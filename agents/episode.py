@@ -27,6 +27,47 @@ def _no_ids() -> np.ndarray:
     return np.zeros(0, np.int32)
 
 
+@dataclass(frozen=True)
+class TokenCredit:
+    """What a trainer made of a reply's tokens, in the order of `Turn.reply_ids`.
+
+    Attributes:
+        advantages: float32 (n,), as the policy's loss took them; 0 where nothing is learned.
+        returns: float32 (n,), what was paid from each token on, as the estimator counts it.
+        values: float32 (n,), what the critic expected before it learned; None without a critic.
+        learned: bool (n,), tokens that the policy's loss was taken over.
+    """
+
+    advantages: np.ndarray
+    returns: np.ndarray
+    values: np.ndarray | None
+    learned: np.ndarray
+
+    def document(self) -> dict[str, list[float] | list[int] | None]:
+        """All of it as plain values, six digits of each number: they are for people to read."""
+
+        def numbers(values: np.ndarray) -> list[float]:
+            return [float(f"{value:.6g}") for value in values.tolist()]
+
+        return {
+            "advantages": numbers(self.advantages),
+            "returns": numbers(self.returns),
+            "values": None if self.values is None else numbers(self.values),
+            "learned": self.learned.astype(int).tolist(),
+        }
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> TokenCredit:
+        """The inverse of `document`, but for the digits."""
+        values = document["values"]
+        return cls(
+            np.array(document["advantages"], np.float32),
+            np.array(document["returns"], np.float32),
+            None if values is None else np.array(values, np.float32),
+            np.array(document["learned"], bool),
+        )
+
+
 @dataclass
 class Turn:
     """One exchange.
@@ -42,6 +83,7 @@ class Turn:
         logprobs: float32 (n,), of `reply_ids` under the distribution that they were sampled from.
         cut_off: whether the reply ran out of tokens before an end token or a stop string ended it.
         version: of the weights that sampled the reply's ids, all of them.
+        credit: what the trainer made of the tokens, where the episode was learned from and kept for people to see.
     """
 
     messages: list[Message]
@@ -57,6 +99,7 @@ class Turn:
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     cut_off: bool = False
     version: int = 0
+    credit: TokenCredit | None = None
 
     def ends_with(self, end_ids: Collection[int]) -> bool:
         """Whether the reply's last token is one of `end_ids`; not if it has none."""
@@ -156,19 +199,22 @@ def save_episodes(folder: Path, episodes: Sequence[Episode]) -> None:
         for episode in episodes:
             row = {**vars(episode), "key": list(episode.key), "stop_reason": episode.stop_reason.value}
             row["final_messages"] = [message(m) for m in episode.final_messages]
-            row["turns"] = [
-                {
-                    **vars(turn),
-                    "messages": [message(m) for m in turn.messages],
-                    "prompt_ids": turn.prompt_ids.tolist(),
-                    "reply_ids": turn.reply_ids.tolist(),
-                    # repr of a float32 as float64 is exact, so the log-probabilities come back to the bit
-                    "logprobs": [float(value) for value in turn.logprobs],
-                }
-                for turn in episode.turns
-            ]
+            row["turns"] = [{**_plain(turn), "messages": [message(m) for m in turn.messages]} for turn in episode.turns]
             line = json.dumps(row, ensure_ascii=False)
             file.write(_SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", line) + "\n")
+
+
+def _plain(turn: Turn) -> dict[str, Any]:
+    """A turn's fields as JSON takes them; its messages are the caller's."""
+    row = {
+        **vars(turn),
+        "prompt_ids": turn.prompt_ids.tolist(),
+        "reply_ids": turn.reply_ids.tolist(),
+        # repr of a float32 as float64 is exact, so the log-probabilities come back to the bit
+        "logprobs": [float(value) for value in turn.logprobs],
+    }
+    credit = row.pop("credit")
+    return row if credit is None else {**row, "credit": credit.document()}
 
 
 def load_episodes(folder: Path) -> list[Episode]:
@@ -210,6 +256,8 @@ def load_episodes(folder: Path) -> list[Episode]:
                 turn["prompt_ids"] = np.array(turn["prompt_ids"], np.int32)
                 turn["reply_ids"] = np.array(turn["reply_ids"], np.int32)
                 turn["logprobs"] = np.array(turn["logprobs"], np.float32)
+                if turn.get("credit") is not None:
+                    turn["credit"] = TokenCredit.read(turn["credit"])
                 episode.turns.append(Turn(**turn))
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError, OSError) as error:
             # Damage shows in many ways; SyntaxError is how Pillow tells of a broken PNG.

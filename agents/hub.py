@@ -68,6 +68,15 @@ def locate_model(source: str) -> tuple[str, dict[str, Any]]:
     return source, {}
 
 
+def cached_file(source: str, name: str) -> Path | None:
+    """A file of a model on the hub, if the local cache holds it; nothing is downloaded."""
+    try:
+        found = try_to_load_from_cache(source, name)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
 def _check_folder(source: str, folder: Path) -> None:
     if (folder / "config.json").is_file():
         return

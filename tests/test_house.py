@@ -49,8 +49,8 @@ HOMES = {
     "vllm": ("agents/engines/vllm/", "src/lmmr1/doctor/trials.py"),
     "deepspeed": ("training/backends/zero.py", "src/lmmr1/doctor/trials.py"),
     "ray": ("training/launchers/cluster/", "src/lmmr1/doctor/trials.py"),
-    "starlette": ("agents/serving/app.py",),
-    "uvicorn": ("agents/serving/app.py",),
+    "starlette": ("agents/serving/app.py", "agents/serving/listening.py", "evaluation/viewing/app.py"),
+    "uvicorn": ("agents/serving/listening.py",),
     "lmms_eval": ("evaluation/adapters/inside/",),
     "lighteval": ("evaluation/adapters/inside/",),
 }

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lmmr1.agents.engines.embedded import EmbeddedEngine
-from lmmr1.agents.episode import Episode
+from lmmr1.agents.episode import Episode, TokenCredit
 from lmmr1.agents.networks.base import Network
 from lmmr1.agents.policy import PolicyAgent
 
@@ -24,7 +24,7 @@ from .config import StageConfig
 from .config.ppo import CRITIC_ESTIMATORS
 from .model import Critic, TokenOutputs, reference_network, run_tokens
 from .objectives.advantages import explained_variance, whiten
-from .objectives.credit import Targets, assign_credit, bootstrap_values, state_groups
+from .objectives.credit import Noted, Targets, assign_credit, bootstrap_values, state_groups
 from .objectives.kl import adapted_coefficient, estimate_kl
 from .objectives.losses import importance_weights
 from .objectives.minibatch import MinibatchLoss, sequence_numbers
@@ -79,6 +79,7 @@ class PPOTrainer:
         self.reference = None if reference is None else Reference(reference, separate or self.learner, own)
         self.steps = 0
         self.kl_coefficient = config.kl.coefficient
+        self._noted: Noted | None = None
 
     def learn(self, episodes: Sequence[Episode], iteration: int) -> Metrics:
         """Improve the policy on `episodes` (none failed); returns the iteration's metrics, averaged over tokens."""
@@ -112,6 +113,7 @@ class PPOTrainer:
             penalised,
             sequence_numbers(batch),
         )
+        self._noted = Noted.take(batch, data, self.critic is not None)
         totals: dict[str, list[float]] = {}
         begun = self.steps
         for epoch in range(ppo.epochs):
@@ -128,6 +130,10 @@ class PPOTrainer:
             metrics |= mismatch(old - batch.old_logprobs)
         self._steer_penalty(metrics, len(episodes))
         return metrics
+
+    def credits(self, count: int) -> list[dict[int, TokenCredit]]:
+        """What the last `learn` made of the tokens of its first `count` episodes: by turn, those with tokens."""
+        return [] if self._noted is None else self._noted.credits(count)
 
     def corrected(self, batch: TokenBatch) -> TokenBatch:
         """The batch with each turn's reward clipped and its length paid for, where the recipe says so."""

@@ -21,7 +21,7 @@ import torch
 import transformers
 
 from lmmr1.agents.engines.base import Sampling
-from lmmr1.agents.episode import save_episodes
+from lmmr1.agents.episode import Episode, save_episodes
 from lmmr1.agents.models import load_model
 from lmmr1.agents.networks.lora import read_adapter
 from lmmr1.agents.policy import PolicyAgent
@@ -195,10 +195,8 @@ class _Run:
             times = {"cpu_seconds": spent, "wall_seconds": time.perf_counter() - wall}
             where = {"stage": name, "iteration": position.iteration, "step": position.rows}
             metrics.write({**where, **row, **times})
-            if _is_due(self.recipe.tracking.episodes_every, position.iteration) and runner.played:
-                place = self.folder / "episodes" / f"{name}-training" / f"{position.iteration:05d}"
-                shutil.rmtree(place, ignore_errors=True)
-                save_episodes(place, runner.played[: self.recipe.tracking.episodes])
+            if _is_due(self.recipe.tracking.episodes_every, position.iteration):
+                self._keep_episodes(name, runner.sample(self.recipe.tracking.episodes))
             guards.check({**where, **row}, sorted((self.folder / "checkpoints").glob("[0-9]*")))
             progress.advance(row)
             if position.iteration == runner.iterations:
@@ -214,6 +212,13 @@ class _Run:
                 f"{name}: {failures['failed_episodes']} episodes failed, {failures['faults']} calls of environments "
                 f"broke ({', '.join(f'{n} {kind}' for kind, n in failures['kinds'].items())}); see summary.json"
             )
+
+    def _keep_episodes(self, stage: str, episodes: list[Episode]) -> None:
+        """Keep some of the episodes that an iteration learned from."""
+        if episodes:
+            place = self.folder / "episodes" / f"{stage}-training" / f"{self.position.iteration:05d}"
+            shutil.rmtree(place, ignore_errors=True)
+            save_episodes(place, episodes)
 
     def _evaluate(self, stage: str, progress: Progress, iteration: int | None = None) -> None:
         """Evaluate at the end of a stage, or after an iteration within it; only the former keeps sample episodes."""

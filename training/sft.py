@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmmr1.agents.episode import Episode
+from lmmr1.agents.episode import Episode, TokenCredit
 from lmmr1.agents.policy import PolicyAgent
 
 from .backends.base import Backend, OptimizerShape
@@ -60,6 +60,10 @@ class SFTTrainer:
         norm = self.learner.step(rate)
         loss = float(self.ranks.add_up(summed))
         return {"loss": loss, "learning_rate": rate, "grad_norm": norm, "tokens": float(len(batch))}
+
+    def credits(self, count: int) -> list[dict[int, TokenCredit]]:
+        """None: what is demonstrated is not judged."""
+        return []
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """The optimizer's moments, whole."""

@@ -26,10 +26,13 @@ from .trainers import Tensors
 
 
 class StageRunner(Protocol):
-    """What a run needs of a stage; `played` are the episodes of its last iteration, none before it or without any."""
+    """What a run needs of a stage."""
 
     iterations: int
-    played: list[Episode]
+
+    def sample(self, count: int) -> list[Episode]:
+        """The first episodes of the last iteration, with what was made of their tokens; none before it or without."""
+        ...
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """Do one iteration; returns its metrics."""
@@ -117,12 +120,15 @@ class SFTStage:
         stage, index = recipe.stages[name], list(recipe.stages).index(name)
         assert stage.sft is not None
         self.iterations = stage.sft.steps
-        self.played: list[Episode] = []
         launcher = LocalLauncher(recipe) if launcher is None else launcher
         pool = launcher.open_pool(stage.collection, [one.environment for one in stage.demonstrations])
         self.demonstrations = Demonstrations(policy, stage, recipe.seed, index, pool)
         self.size = stage.sft.batch_size
         self.trainer = open_trainer(policy, recipe, name, launcher)
+
+    def sample(self, count: int) -> list[Episode]:
+        """None: nothing is played to be learned from."""
+        return []
 
     def iterate(self, iteration: int) -> dict[str, float]:
         """One optimizer step."""
@@ -188,10 +194,19 @@ class PPOStage:
         collected = self.collector.collect(iteration)
         self.policy.engine.sleep()
         episodes = self.played = collected.episodes
-        usable = [episode for episode in episodes if episode.failure is None and episode.num_reply_tokens]
+        usable = _usable(episodes)
         if not usable:  # what goes wrong every time is a mistake, not an accident
             raise UserError(f"iteration {iteration + 1} has nothing to learn from: {_why_unusable(episodes)}")
         return {**collected.figures, **self.trainer.learn(usable, iteration)}
+
+    def sample(self, count: int) -> list[Episode]:
+        """The first episodes of the last iteration, with what the trainer made of their tokens."""
+        chosen = self.played[:count]
+        usable = _usable(chosen)  # the first of those that were learned from
+        for episode, credits in zip(usable, self.trainer.credits(len(usable)), strict=True):
+            for index, credit in credits.items():
+                episode.turns[index].credit = credit
+        return chosen
 
     def tensors(self) -> Tensors:
         """Optimizer moments, reference and critic."""
@@ -233,6 +248,11 @@ class PPOStage:
 def _trainers(checkpoint: Checkpoint) -> Tensors:
     """What of a checkpoint is the trainer's own."""
     return {name: group for name, group in checkpoint.tensors.items() if name not in ("model", "demonstrations")}
+
+
+def _usable(episodes: Sequence[Episode]) -> list[Episode]:
+    """Those that can be learned from."""
+    return [episode for episode in episodes if episode.failure is None and episode.num_reply_tokens]
 
 
 def _why_unusable(episodes: Sequence[Episode]) -> str:

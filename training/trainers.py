@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from lmmr1.agents.episode import Episode
+from lmmr1.agents.episode import Episode, TokenCredit
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import SHUFFLING_STREAM
 
@@ -24,6 +24,10 @@ class Trainer(Protocol):
 
     def learn(self, episodes: Sequence[Episode], iteration: int) -> dict[str, float]:
         """Improve the policy; returns metrics."""
+        ...
+
+    def credits(self, count: int) -> list[dict[int, TokenCredit]]:
+        """What the last `learn` made of the tokens of its first `count` episodes: by turn, those with tokens."""
         ...
 
     def tensors(self) -> Tensors:

@@ -1,20 +1,19 @@
-"""The HTTP side: an OpenAI-compatible server. The one file that imports Starlette and uvicorn."""
+"""The HTTP side: an OpenAI-compatible server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmmr1.envs.errors import MissingExtraError, UserError
+from lmmr1.envs.errors import MissingExtraError
 
 from ..base import AgentReply
 from . import answers
 from .desk import Desk, Ticket
+from .listening import LOOPBACK, host_of, listen
 from .requests import ChatRequest, Limits, RefusalError, read_request
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PURPOSE = "Serving an agent"
 # A body that is refused is still read, so that its sender hears why; not without end.
 MOST_DISCARDED = 1 << 30
 HEARTBEAT = 5.0
@@ -60,7 +59,7 @@ def make_app(desk: Desk, front: Front) -> Starlette:
         from starlette.responses import JSONResponse, Response, StreamingResponse
         from starlette.routing import Route
     except ImportError as error:
-        raise MissingExtraError("Serving an agent", "Starlette", "serve") from error
+        raise MissingExtraError(PURPOSE, "Starlette", "serve") from error
 
     limits = desk.limits
     reading = asyncio.Semaphore(8)  # bodies that are held at a time
@@ -70,7 +69,7 @@ def make_app(desk: Desk, front: Front) -> Starlette:
         return JSONResponse(refusal.body(), refusal.status, headers)
 
     def admit(request: Request) -> None:
-        host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
+        host = host_of(request.headers.get("host", ""))
         if host not in front.hosts:
             raise RefusalError(403, f"the Host header names {host!r}, which is not this server")
         if front.api_key is not None:
@@ -209,26 +208,4 @@ def serve(desk: Desk, front: Front, host: str, port: int, on_ready: Callable[[st
         UserError: the port is taken, or the host is none of this machine.
         MissingExtraError: uvicorn is not installed.
     """
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtraError("Serving an agent", "uvicorn", "serve") from error
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)  # so that whoever is told the URL can connect at once
-    except OSError as error:
-        listener.close()
-        raise UserError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
-    config = uvicorn.Config(
-        make_app(desk, front), log_level="warning", lifespan="off", timeout_graceful_shutdown=5, access_log=False
-    )
-    shown = f"[{host}]" if ":" in host else host
-    if on_ready is not None:
-        on_ready(f"http://{shown}:{listener.getsockname()[1]}/v1")
-    server = uvicorn.Server(config)
-    with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(server.serve(sockets=[listener]))
+    listen(make_app(desk, front), host, port, PURPOSE, lambda url: on_ready(f"{url}/v1") if on_ready else None)

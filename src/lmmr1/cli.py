@@ -18,6 +18,7 @@ from lmmr1 import __version__
 from lmmr1.commands import dataset, doctor, evaluate, grade, listing, play, record, settings, size, train
 from lmmr1.commands.disk import DiskFullError, describe, is_disk_full
 from lmmr1.commands.evaluating import compare, experiment, rescore, serve
+from lmmr1.commands.viewing import view
 from lmmr1.envs.errors import UserError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -76,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         serve,
         record,
         play,
+        view,
         grade,
         listing,
         dataset,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmmr1.agents.episode import Episode, Turn, load_episodes, save_episodes
+from lmmr1.agents.episode import EPISODES_FILE, Episode, TokenCredit, Turn, load_episodes, save_episodes
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import StopReason, image_part, message_images, system, user
 
@@ -69,6 +69,32 @@ def assert_equal(one: Episode, other: Episode) -> None:
         assert [p.get("text") for p in a["content"]] == [p.get("text") for p in b["content"]]
         for x, y in zip(message_images(a), message_images(b), strict=True):
             assert x.dtype == y.dtype == np.uint8 and np.array_equal(x, y)
+
+
+@pytest.mark.parametrize("valued", [True, False])
+def test_what_a_trainer_made_of_tokens_is_kept_to_six_digits(tmp_path: Path, valued: bool) -> None:
+    episode = make_episode(0)
+    plain = [turn.credit for turn in episode.turns]
+    rng = np.random.default_rng(1)
+    for turn in episode.turns[1:]:
+        numbers = rng.normal(size=(3, len(turn.reply_ids))).astype(np.float32)
+        values = numbers[2] if valued else None
+        turn.credit = TokenCredit(numbers[0], numbers[1], values, numbers[0] > 0)
+    save_episodes(tmp_path, [episode])
+    [loaded] = load_episodes(tmp_path)
+    assert plain == [None] * len(TEXTS) and loaded.turns[0].credit is None
+    for turn, other in zip(episode.turns[1:], loaded.turns[1:], strict=True):
+        assert turn.credit is not None and other.credit is not None
+        assert other.credit.learned.dtype == bool and np.array_equal(turn.credit.learned, other.credit.learned)
+        assert (other.credit.values is not None) == valued
+        for name in ("advantages", "returns", *(["values"] if valued else [])):
+            one, two = vars(turn.credit)[name], vars(other.credit)[name]
+            assert two.dtype == np.float32 and np.allclose(one, two, rtol=1e-5, atol=0)
+
+
+def test_episodes_that_nobody_learned_from_say_nothing_of_it(tmp_path: Path) -> None:
+    save_episodes(tmp_path, [make_episode(0)])
+    assert "credit" not in (tmp_path / EPISODES_FILE).read_text(encoding="utf-8")
 
 
 def test_round_trip(tmp_path: Path) -> None:

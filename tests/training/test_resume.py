@@ -231,7 +231,14 @@ def test_training_episodes_are_kept_when_asked_for(tmp_path: Path) -> None:
     train(dataclasses.replace(recipe, stages=stages), tmp_path, evaluate_policy)
     assert [path.name for path in (tmp_path / "episodes/critic-training").iterdir()] == ["00002"]
     assert not (tmp_path / "episodes/copy-training").exists()
-    assert len(load_episodes(tmp_path / "episodes/critic-training/00002")) == 3
+    kept = load_episodes(tmp_path / "episodes/critic-training/00002")
+    assert len(kept) == 3
+    for turn in (turn for episode in kept for turn in episode.turns):
+        assert turn.credit is not None and turn.credit.values is not None
+        assert len(turn.credit.advantages) == len(turn.credit.values) == len(turn.reply_ids)
+        assert turn.credit.learned.all() and turn.credit.returns[-1] == pytest.approx(turn.reward, abs=0.1)
+    judged = load_episodes(tmp_path / "episodes/critic")
+    assert all(turn.credit is None for episode in judged for turn in episode.turns)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

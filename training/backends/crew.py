@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol
 
 import torch
 
-from lmmr1.agents.episode import Episode
+from lmmr1.agents.episode import Episode, TokenCredit
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.frames import read_frames, write_frame
@@ -153,6 +153,10 @@ class CrewTrainer:
             for name, tensor in unpack(parcel, remove=True).items():
                 named[name].copy_(tensor)
         return metrics
+
+    def credits(self, count: int) -> list[dict[int, TokenCredit]]:
+        """What the last `learn` made of the tokens of its first `count` episodes."""
+        return self.crew.ask("credits", count)
 
     def tensors(self) -> dict[str, dict[str, torch.Tensor]]:
         """What a checkpoint must keep beside the policy's weights, whole."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lmmr1.agents.engines.base import Sampling
-from lmmr1.agents.episode import Episode
+from lmmr1.agents.episode import Episode, TokenCredit
 from lmmr1.agents.policy import PolicyAgent
 
 from ..model import freeze
@@ -66,8 +66,9 @@ class LearnerHost:
         self.trainer = make_trainer(policy, recipe, post.stage, backend)
 
     def asked(self, method: str, arguments: Sequence[Any]) -> Any:
-        """Call one of the four methods below by its name."""
-        known = {"learn": self.learn, "tensors": self.tensors, "state": self.state, "restore": self.restore}
+        """Call one of the methods below by its name."""
+        known = {"learn": self.learn, "credits": self.credits}
+        known |= {"tensors": self.tensors, "state": self.state, "restore": self.restore}
         return known[method](*arguments)
 
     def learn(self, episodes: Sequence[Episode], iteration: int) -> tuple[dict[str, float], Parcel] | None:
@@ -75,6 +76,10 @@ class LearnerHost:
         metrics = self.trainer.learn(episodes, iteration)
         weights = self.trainer.learner.learned_weights()
         return (metrics, self._pack(weights)) if self.post.rank == 0 else None
+
+    def credits(self, count: int) -> list[dict[int, TokenCredit]] | None:
+        """What the trainer made of the first episodes' tokens; every rank knows the same."""
+        return self.trainer.credits(count) if self.post.rank == 0 else None
 
     def tensors(self) -> dict[str, Parcel] | None:
         """What a checkpoint must keep beside the policy's weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lmmr1.agents.context import Context
-from lmmr1.agents.episode import Episode
+from lmmr1.agents.episode import Episode, TokenCredit
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.policy import PolicyAgent
 
@@ -50,6 +51,42 @@ class Targets:
     learned: Tensor
     penalised: Tensor
     sequences: Tensor
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What was made of a batch's N reply tokens, kept for whoever wants to see it; flat, on the CPU.
+
+    Attributes:
+        episodes, turns: int64, where each token stands.
+        advantages, returns, values, learned: see `Targets`; no values without a critic.
+    """
+
+    episodes: np.ndarray
+    turns: np.ndarray
+    advantages: np.ndarray
+    returns: np.ndarray
+    values: np.ndarray | None
+    learned: np.ndarray
+
+    @classmethod
+    def take(cls, batch: TokenBatch, data: Targets, valued: bool) -> Noted:
+        """Of a batch and its targets; `valued`: whether there is a critic. Nothing is copied."""
+        kept = (data.advantages.numpy(), data.returns.numpy(), data.values.numpy() if valued else None)
+        return cls(batch.episodes.numpy(), batch.turns.numpy(), *kept, data.learned.numpy())
+
+    def credits(self, count: int) -> list[dict[int, TokenCredit]]:
+        """Of the first `count` episodes: what was made of each turn's tokens, by the turn's index."""
+        found: list[dict[int, TokenCredit]] = [{} for _ in range(count)]
+        stop = int(np.searchsorted(self.episodes, count))
+        places = np.stack([self.episodes[:stop], self.turns[:stop]])
+        edges = [0, *(1 + np.flatnonzero((np.diff(places) != 0).any(0))).tolist(), stop] if stop else []
+        for begin, end in itertools.pairwise(edges):
+            part = slice(begin, end)
+            values = None if self.values is None else self.values[part]
+            credit = TokenCredit(self.advantages[part], self.returns[part], values, self.learned[part])
+            found[int(self.episodes[begin])][int(self.turns[begin])] = credit
+        return found
 
 
 @dataclass(frozen=True)

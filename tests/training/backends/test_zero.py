@@ -119,6 +119,23 @@ def test_the_same_again_is_the_same_to_the_bit(folder: Path):
     assert all(torch.equal(weights[name], same[name]) for name in weights)
 
 
+def test_ranks_tell_what_they_made_of_tokens(folder: Path):
+    episodes = play(recipe_of(folder, **CRITIC), 1)
+    told = []
+    for backend in (None, SPLIT[0]):
+        with opened(recipe_of(folder, backend, **CRITIC)) as (trainer, _):
+            trainer.learn(episodes[0], 0)
+            told.append(trainer.credits(3))
+    single, split = told
+    assert len(split) == 3
+    for episode, here, there in zip(episodes[0], single, split, strict=False):
+        assert here.keys() == there.keys() and len(here) > 0
+        for index, credit in here.items():
+            assert len(credit.advantages) == len(episode.turns[index].reply_ids)
+            assert there[index].learned.all()
+            assert there[index].advantages == pytest.approx(credit.advantages, rel=1e-3, abs=1e-4)
+
+
 def test_ranks_that_got_different_episodes_say_so(folder: Path):
     recipe = recipe_of(folder, SPLIT[0])
     episodes = play(recipe, 2)

@@ -41,8 +41,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted; the exit code."""
-    from lmmr1.agents.serving.app import LOOPBACK, Front, serve
+    from lmmr1.agents.serving.app import Front, serve
     from lmmr1.agents.serving.desk import Desk
+    from lmmr1.agents.serving.listening import LOOPBACK
     from lmmr1.agents.serving.requests import Limits
 
     for option in ("max_new_tokens", "batch", "waiting"):
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         assert isinstance(agent, PolicyAgent)
         agent.max_context_tokens = arguments.max_context_tokens
     limits = Limits(new_tokens=arguments.max_new_tokens, batch=arguments.batch, waiting=arguments.waiting)
-    hosts = tuple(dict.fromkeys((*LOOPBACK, arguments.host)))
+    hosts = tuple(dict.fromkeys((*LOOPBACK, arguments.host.lower())))
     front = Front(arguments.name or str(identity["name"]), key, hosts, arguments.temperature)
     desk = Desk(agent, limits, place)
 

@@ -1,0 +1,1 @@
+"""The command around viewing: its words, and who plays for its comparisons."""
