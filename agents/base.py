@@ -14,6 +14,7 @@ from lmmr1.envs.isolation.local import LocalEnv
 from lmmr1.envs.isolation.outcomes import Fault
 from lmmr1.envs.isolation.places import Place
 from lmmr1.envs.messages import Message
+from lmmr1.envs.recording import RecordChat
 
 from .episode import Turn
 
@@ -51,7 +52,8 @@ class Conversation:
         Raises:
             UserError: it lives in another process.
         """
-        env = self.place.env if isinstance(self.place, LocalEnv) else self.place
+        place = self.place
+        env = place.chat if isinstance(place, RecordChat) else place.env if isinstance(place, LocalEnv) else place
         if not isinstance(env, ChatEnv):
             raise UserError("this player looks into the environment, which is in a worker process: set workers to 0")
         return env
