@@ -38,7 +38,17 @@ def write_gif(frames: Iterable[Frame], path: Path, images: Sequence[np.ndarray])
                 picture.paste(part, box)
         pictures.append(picture)
         durations.append(round(frame.ticks * 1000 / TICKS_PER_SECOND))
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=False)
+    # `optimize` makes what stays the same transparent; with the palette given it is stored once, not in every frame.
+    pictures[0].save(
+        path,
+        save_all=True,
+        append_images=pictures[1:],
+        duration=durations,
+        loop=0,
+        optimize=True,
+        palette=bytes(palette.getpalette() or []),
+        transparency=255,
+    )
 
 
 def make_palette(images: Sequence[np.ndarray]) -> Image.Image:

@@ -92,8 +92,8 @@ def play_scenes(scenes: Iterable[Scene], size: tuple[int, int], pace: Pace) -> I
     page = Page(size)
     for scene in scenes:
         for step in scene_steps(scene, pace):
-            yield Frame(page.picture, page.show(step.scene, step.moment), step.ticks)
-            # `show` may have begun a new picture.
+            boxes = page.show(step.scene, step.moment)  # which may begin a new picture
+            yield Frame(page.picture, boxes, step.ticks)
 
 
 def play_beside(

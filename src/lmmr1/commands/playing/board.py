@@ -53,6 +53,8 @@ def draw_board(game: Game, board: Board, size: tuple[int, int]) -> np.ndarray:
     side = min(foot - 2 * margin, width * 0.56)
     picture = Place(margin, margin, side, foot - 2 * margin)
     image, said = shown_in(game.messages)
+    if image is None:
+        said = game.rendered or said  # which also says what became of an answer
     right = Place(margin + side + 24, margin, width - side - 2 * margin - 24, foot - 2 * margin)
     canvas.fill(picture, PANEL, LINE)
     if image is not None:
@@ -110,10 +112,12 @@ def _keys(canvas: Canvas, place: Place, keys: Sequence[str]) -> None:
     if not keys or place.height < 40:
         return
     canvas.text(place.left, place.top, "Keys", 15, GRAY)
-    size = 17
-    rows = max(1, int((place.height - 24) / (size * 1.35)))
-    columns = -(-len(keys) // rows)
-    width = place.width / columns
+    rows, width, size = 1, place.width, 17.0
+    for size in canvas.sizes(17, 0.85, 0.72, 0.62):
+        rows = max(1, int((place.height - 24) / (size * 1.35)))
+        width = place.width / -(-len(keys) // rows)
+        if max(canvas.measure(line, size) for line in keys) <= width - 8:
+            break
     for index, line in enumerate(keys):
         x, y = place.left + index // rows * width, place.top + 24 + index % rows * size * 1.35
         canvas.text(x, y, canvas.fitted(line, size, width - 8), size)

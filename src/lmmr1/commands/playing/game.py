@@ -30,7 +30,13 @@ PLAY_STREAM = 16
 MOST_TURNS = 100_000
 # The keys of actions by their number: digits, then letters; q stops and is no action.
 KEYS = string.digits + string.ascii_lowercase.replace("q", "")
-MOVES = ("up", "down", "left", "right")
+# The arrow keys, and what actions in their direction are called.
+MOVES = {
+    "up": ("up", "top", "north"),
+    "down": ("down", "bottom", "south"),
+    "left": ("left", "west"),
+    "right": ("right", "east"),
+}
 
 
 class Game:
@@ -82,6 +88,12 @@ class Game:
     def messages(self) -> list[Message]:
         """What was said last to whoever plays."""
         return self.episode.final_messages if self.conversation is None else self.conversation.new_messages
+
+    @property
+    def rendered(self) -> str | None:
+        """What the environment draws in characters, where it does."""
+        shown = self.env.render() if self.env.render_mode == "ansi" else None
+        return shown if isinstance(shown, str) else None
 
     def answer(self, line: str) -> None:
         """Take what a person typed: an answer, or a whole reply with its tags.
@@ -167,9 +179,9 @@ def action_keys(env: ChatEnv) -> dict[str, str]:
 
 
 def arrow_of(name: str) -> str | None:
-    """Which arrow key stands for an action of such a name: one of `MOVES`, as in "Up" and "move_up"; else None."""
+    """Which arrow key stands for an action of such a name: a key of `MOVES`, as in "Up" and "move_up"; else None."""
     words = name.casefold().replace("-", "_").replace(" ", "_").split("_")
-    found = [move for move in MOVES if move in words]
+    found = [move for move, called in MOVES.items() if any(name in words for name in called)]
     return found[0] if len(found) == 1 and len(words) <= 2 else None
 
 

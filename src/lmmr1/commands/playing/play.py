@@ -7,10 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+from gymnasium.spaces import Text
+
 from lmmr1.agents.players.human import tell_reward
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.messages import message_images
 from lmmr1.envs.recording.film import check_film
+from lmmr1.envs.spaces import Utterance
 from lmmr1.envs.terminal import Terminal, has_colours
 
 from .. import settings
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--delay must be from 0 to 60 seconds, not {arguments.delay}")
     if arguments.record is not None:
         check_film(arguments.record, (1280, 720), 1.2)
-    env = _make(arguments, "rgb_array" if arguments.window or has_colours() else "ansi")
+    env = _make(arguments, pictured=arguments.window or has_colours())
     watched = arguments.agent not in (None, HUMAN)
     agent = load_agent(arguments.agent)[0] if watched else None
     game = Game(env, arguments.id, arguments.seed, agent, arguments.record)
@@ -62,13 +66,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _make(arguments: argparse.Namespace, render_mode: str) -> ChatEnv:
-    """The environment with the render mode, where it knows that mode."""
+def _make(arguments: argparse.Namespace, *, pictured: bool) -> ChatEnv:
+    """The environment, drawing in pixels or in characters what its messages do not show, where it can."""
     plain = settings.environment_from(arguments.id, arguments.override).make()
-    if render_mode not in plain.unwrapped.metadata.get("render_modes", ()):
+    # A world of text draws its text, and one whose messages have pictures shows them already.
+    in_words = isinstance(plain.env.action_space, Utterance | Text)
+    if pictured and not in_words and any(message_images(message) for message in plain.reset(seed=0)[0]):
+        return plain
+    mode = "rgb_array" if pictured and not in_words else "ansi"
+    if mode not in plain.unwrapped.metadata.get("render_modes", ()):
         return plain
     plain.close()
-    return settings.environment_from(arguments.id, arguments.override, render_mode=render_mode).make()
+    return settings.environment_from(arguments.id, arguments.override, render_mode=mode).make()
 
 
 def play_in_terminal(game: Game, delay: float = 0.0) -> None:
@@ -82,7 +91,7 @@ def play_in_terminal(game: Game, delay: float = 0.0) -> None:
         print()
     game.begin()
     while game.conversation is not None:
-        terminal.show(game.messages, _rendered(game.env))
+        terminal.show(game.messages, game.rendered)
         if game.agent is None:
             if not _answer(game, terminal, keys):
                 return
@@ -94,14 +103,9 @@ def play_in_terminal(game: Game, delay: float = 0.0) -> None:
             time.sleep(delay if sys.stdout.isatty() else 0.0)
         if game.episode.turns:
             print(tell_reward(game.episode.turns))
-    terminal.show(game.messages, _rendered(game.env))
+    terminal.show(game.messages, game.rendered)
     episode = game.episode
     print(f"{tell_end(episode)} after {len(episode.turns)} turns, {episode.total_reward:g} in all")
-
-
-def _rendered(env: ChatEnv) -> str | None:
-    shown = env.render() if env.render_mode == "ansi" else None
-    return shown if isinstance(shown, str) else None
 
 
 def _answer(game: Game, terminal: Terminal, keys: dict[str, str]) -> bool:

@@ -179,7 +179,8 @@ def _write(look: _Look, sides: dict[str, list[Episode]]) -> int:
     from lmmr1.evaluation.reporting.films import episode_scenes
 
     def title(name: str, episode: Episode) -> str:
-        return f"{name}, problem {episode.key[-1]}" if episode.key else name
+        problem = f"problem {episode.key[-1]}" if episode.key else name
+        return problem if look.grid is not None else f"{name}, {problem}"
 
     strips = [[episode_scenes(episode, title(name, episode)) for episode in side] for name, side in sides.items()]
     if len(strips) > 1:

@@ -101,9 +101,9 @@ class _Player:
 
     def _board(self) -> Board:
         if self.typed is None:
-            told = "keys act   Tab: type an answer   ?: ask the expert   q: quit"
+            told = "Tab: type an answer · ?: ask the expert · q: quit"
         else:
-            told = "Enter: answer   F1: ask the expert   " + ("Tab: keys again   " if self.keys else "") + "Esc: quit"
+            told = "Enter: answer · F1: ask the expert · " + ("Tab: keys again · " if self.keys else "") + "Esc: quit"
         return Board(describe_keys(self.keys, self.arrows) if self.typed is None else [], self.typed, self.note, told)
 
     def _press(self, event: Any) -> None:
