@@ -14,7 +14,7 @@ PAGE, PANEL, LINE = (247, 247, 244), (255, 255, 255), (214, 216, 220)
 INK, GRAY, BLUE, GREEN, RED = (26, 28, 33), (92, 97, 106), (24, 84, 160), (20, 112, 60), (170, 36, 36)
 SMALLEST_FONT, READABLE_FONT = 6, 10
 # A whole multiple must fill so much of the side that it could have.
-FILLED = 0.75
+FILLED = 0.8
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Page:
     """
 
     def __init__(self, size: tuple[int, int], cell: bool = False) -> None:
-        check_size(size, (120, 100) if cell else (320, 180))
+        check_size(size, (120, 100) if cell else (240, 180))
         self.size, self.cell = size, cell
         self._layouts: dict[bool, Layout] = {}
         self._drawn: dict[str, Hashable] = {}
@@ -71,9 +71,13 @@ class Page:
             if self._drawn.get(name) == part.key:
                 continue
             self._drawn[name] = part.key
-            self.canvas.fill(part.place, PAGE)
-            part.paint(part.place)
-            boxes.append(self.canvas.pixels(part.place))
+            place = part.place
+            # Some letters begin a hair before their place.
+            whole = Place(place.left - 2, place.top, place.width + 4, place.height)
+            self.canvas.fill(whole, PAGE)
+            part.paint(place)
+            left, top, right, bottom = self.canvas.pixels(whole)
+            boxes.append((max(left, 0), max(top, 0), min(right, self.size[0]), min(bottom, self.size[1])))
         return boxes
 
     def _parts(self, scene: Scene, moment: Moment, layout: Layout) -> dict[str, _Part]:
