@@ -104,8 +104,7 @@ def test_a_palette_leaves_a_colour_for_what_stays() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     palette = make_palette([noise])
     page = Image.fromarray(draw_scene(scene(image=noise)))
-    used = {index for _, index in page.quantize(palette=palette, dither=Image.Dither.NONE).getcolors() or []}
-    assert max(used) < 254
+    assert np.asarray(page.quantize(palette=palette, dither=Image.Dither.NONE)).max() < 254
 
 
 def test_side_by_side(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def _play(word: str, stage: _Stage, count: int, seed: int, greedy: bool) -> tupl
     for episode in episodes:
         if episode.failure is not None:
             raise UserError(f"{stage.environment.id} with the agent {agent.name}: {episode.failure}")
-    return agent.name, episodes
+    return str(identity["name"]), episodes
 
 
 def _write(look: _Look, sides: dict[str, list[Episode]]) -> int:

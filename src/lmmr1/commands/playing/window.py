@@ -120,9 +120,7 @@ class _Player:
         elif self.typed is None:
             arrows = {"up": pygame.K_UP, "down": pygame.K_DOWN, "left": pygame.K_LEFT, "right": pygame.K_RIGHT}
             moves = {arrows[move]: name for move, name in self.arrows.items()}
-            # A key event that was posted without its character is known by its key.
-            pressed = character.casefold() or (chr(event.key) if 32 < event.key < 127 else "")
-            action = moves.get(event.key) or self.keys.get(pressed)
+            action = moves.get(event.key) or self.keys.get(character.casefold())
             if action is not None:
                 self._answer(action)
         elif event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
