@@ -13,7 +13,7 @@ Colour = tuple[int, int, int]
 PAGE, PANEL, LINE = (247, 247, 244), (255, 255, 255), (214, 216, 220)
 INK, GRAY, BLUE, GREEN, RED = (26, 28, 33), (92, 97, 106), (24, 84, 160), (20, 112, 60), (170, 36, 36)
 SMALLEST_FONT, READABLE_FONT = 6, 10
-# A whole multiple must fill so much of the side that it could have.
+# Once the size is enough where that fills so much of the place; twice and more always is.
 FILLED = 0.8
 
 
@@ -109,12 +109,13 @@ class Canvas:
         rows, columns = image.shape[:2]
         scale = min((right - left) / columns, (bottom - top) / rows)
         picture = Image.fromarray(image)
-        if int(scale) >= FILLED * scale:
+        if int(scale) >= min(2, FILLED * scale):
             shape = columns * int(scale), rows * int(scale)
             picture = picture.resize(shape, Image.Resampling.NEAREST)
         else:
             shape = max(1, int(columns * scale)), max(1, int(rows * scale))
-            picture = picture.resize(shape, Image.Resampling.LANCZOS)
+            how = Image.Resampling.BILINEAR if scale > 1 else Image.Resampling.LANCZOS
+            picture = picture.resize(shape, how)
         corner = left + (right - left - picture.width) // 2, top + (bottom - top - picture.height) // 2
         self.picture.paste(picture, corner)
 

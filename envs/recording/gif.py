@@ -13,7 +13,7 @@ from .page import PALE_BLUE, PALE_RED
 from .timeline import TICKS_PER_SECOND, Frame
 
 # One place of 256 stays free for what does not change.
-COLOURS, OWN = 254, 96
+COLOURS, OWN, NEAR = 254, 96, 8
 
 
 def write_gif(frames: Iterable[Frame], path: Path, images: Sequence[np.ndarray]) -> None:
@@ -71,7 +71,13 @@ def make_palette(images: Sequence[np.ndarray]) -> Image.Image:
         pixels = np.concatenate([part[rng.integers(len(part), size=4096)] for part in parts])
         mosaic = Image.fromarray(pixels.reshape(-1, 64, 3)).quantize(COLOURS - len(own), dither=Image.Dither.NONE)
         table = mosaic.getpalette() or []
-        found = [tuple(table[at : at + 3]) for at in range(0, len(table), 3)]
+        near = np.array(own)
+        # Pillow looks colours up in steps of four: what is that near to one of ours would be taken for it.
+        found = [
+            tuple(table[at : at + 3])
+            for at in range(0, len(table), 3)
+            if np.abs(near - np.array(table[at : at + 3])).max(axis=1).min() >= NEAR
+        ]
     colours = list(dict.fromkeys([*own, *found]))[:COLOURS]
     palette = Image.new("P", (1, 1))
     flat = [channel for colour in colours for channel in colour]

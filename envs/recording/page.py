@@ -16,6 +16,7 @@ from .scene import WHOLE, Moment, Scene
 BASE_SIZE = (1280, 720)
 PALE_BLUE, PALE_RED = (226, 236, 248), (250, 230, 230)
 MOST_PARTS = 5
+LABEL = 0.8  # of the size of the words
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Page:
             if not lines or not lines[-1].endswith("...") or text.rstrip().endswith("..."):
                 break
         if label:
-            self.canvas.text(place.left, place.top, label, font * 0.75, GRAY)
+            self.canvas.text(place.left, place.top, label, font * LABEL, GRAY)
         for index, line in enumerate(lines or ["-"]):
             y = place.top + head + index * shrunk * 1.3
             self.canvas.text(place.left, y, line, shrunk, INK if lines else GRAY)
@@ -194,7 +195,7 @@ class Page:
     def _lines(self, place: Place, label: str, lines: list[str], font: float) -> None:
         head, size = 0.0, self._thought[2]
         if not self.cell:
-            self.canvas.text(place.left, place.top, label, font * 0.75, GRAY)
+            self.canvas.text(place.left, place.top, label, font * LABEL, GRAY)
             head = font * 1.15
         for index, line in enumerate(lines):
             self.canvas.text(place.left, place.top + head + index * size * 1.3, line, size, INK)
@@ -203,7 +204,7 @@ class Page:
         """The actions that ran, each on a strip of its own; an answer that is no action in red."""
         top, height = place.top, place.height
         if not self.cell:
-            self.canvas.text(place.left, top, "Action" if len(scene.actions) <= 1 else "Actions", font * 0.75, GRAY)
+            self.canvas.text(place.left, top, "Action" if len(scene.actions) <= 1 else "Actions", font * LABEL, GRAY)
             top, height = top + font * 1.15, height - font * 1.15
         if not acted:
             return
@@ -237,7 +238,7 @@ class Page:
             self.canvas.text(place.left + 10, place.top + 4 + index * size * 1.25, line, size, colour)
 
     def _rewards(self, place: Place, scene: Scene, moment: Moment, font: float) -> None:
-        self.canvas.text(place.left, place.top, "Reward", font * 0.75, GRAY)
+        self.canvas.text(place.left, place.top, "Reward", font * LABEL, GRAY)
         rows = list(scene.reward_parts.items())
         most = min(MOST_PARTS, max(1, int((place.height - font * 2.8) / (font * 1.25))))
         if len(rows) > most:
@@ -256,7 +257,7 @@ class Page:
 
     def _curve(self, place: Place, values: tuple[float, ...], turns: int | None, name: str, font: float) -> None:
         """The values over the turns, with 0 as a line."""
-        self.canvas.text(place.left, place.top, name[:1].upper() + name[1:], font * 0.75, GRAY)
+        self.canvas.text(place.left, place.top, name[:1].upper() + name[1:], font * LABEL, GRAY)
         box = Place(place.left, place.top + font * 1.2, place.width, place.height - font * 1.2)
         self.canvas.fill(box, PANEL, LINE)
         inner = Place(box.left + 10, box.top + 10, box.width - 20 - font * 3, box.height - 20)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gymnasium.spaces import Text
 
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.recording import write_film, write_grid
 from lmmr1.envs.recording.film import check_film, choose_grid
 from lmmr1.envs.registry import EnvironmentConfig
+from lmmr1.envs.spaces import Utterance
 
 from .. import settings
 from ..evaluating.agents import HELP, HUMAN, load_agent
@@ -27,6 +32,8 @@ LAST = "last"
 _EPILOG = """\
 Arguments of the environment: --kwargs.NAME VALUE; of the way it is spoken to: --chat.NAME VALUE. With --kept nothing is
 played: the episodes are those that the run kept, and --before and --after name its stages."""
+
+_NO_PICTURES = "The agent sees no pictures, so the film has none: --kwargs.render_mode rgb_array shows them to both"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -133,9 +140,13 @@ def _film_kept(arguments: argparse.Namespace, folder: Path) -> int:
 
 
 def _film_live(arguments: argparse.Namespace) -> int:
+    from lmmr1.evaluation.reporting.films import has_pictures
+
     stage = _find(arguments)
     look = _look(arguments, stage.folder, stage.name)
-    stage.environment.make().close()  # a wrong id is told before a model is loaded
+    with contextlib.closing(stage.environment.make()) as env:  # a wrong id is told before a model is loaded
+        draws = "rgb_array" in env.unwrapped.metadata.get("render_modes", ()) and env.render_mode is None
+        in_words = isinstance(env.env.action_space, Utterance | Text)
     is_run = Path(arguments.subject).is_dir()
     words = [arguments.before, arguments.after]
     if arguments.before is None:
@@ -144,6 +155,8 @@ def _film_live(arguments: argparse.Namespace) -> int:
     for word, when in zip(words, ("before", "after") if len(words) > 1 else ("",), strict=True):
         name, episodes = _play(word, stage, look.count, arguments.seed, not arguments.sampled)
         played[f"{when}: {name}" if when else f"{stage.name if is_run else stage.environment.id}, {name}"] = episodes
+    if draws and not in_words and not any(map(has_pictures, next(iter(played.values())))):
+        print(_NO_PICTURES, file=sys.stderr)
     return _write(look, played)
 
 
