@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ Colour = tuple[int, int, int]
 PAGE, PANEL, LINE = (247, 247, 244), (255, 255, 255), (214, 216, 220)
 INK, GRAY, BLUE, GREEN, RED = (26, 28, 33), (92, 97, 106), (24, 84, 160), (20, 112, 60), (170, 36, 36)
 SMALLEST_FONT, READABLE_FONT = 6, 10
-# Once the size is enough where that fills so much of the place; twice and more always is.
+# A whole multiple must fill so much of the side that it could have.
 FILLED = 0.8
 
 
@@ -102,20 +103,22 @@ class Canvas:
         Args:
             place: where.
             image: shape (height, width, 3), dtype uint8. Small ones grow by whole multiples of every pixel, which
-                keeps them sharp and even; where that would leave much of the place empty, and where the image is
-                larger than the place, it is scaled smoothly.
+                keeps them sharp and even, or, where that would leave much of the place empty, to its very size with
+                edges a pixel soft; larger ones than the place shrink smoothly.
         """
         left, top, right, bottom = self.pixels(place)
         rows, columns = image.shape[:2]
         scale = min((right - left) / columns, (bottom - top) / rows)
         picture = Image.fromarray(image)
-        if int(scale) >= min(2, FILLED * scale):
-            shape = columns * int(scale), rows * int(scale)
-            picture = picture.resize(shape, Image.Resampling.NEAREST)
+        if int(scale) >= FILLED * scale:
+            picture = picture.resize((columns * int(scale), rows * int(scale)), Image.Resampling.NEAREST)
         else:
             shape = max(1, int(columns * scale)), max(1, int(rows * scale))
-            how = Image.Resampling.BILINEAR if scale > 1 else Image.Resampling.LANCZOS
-            picture = picture.resize(shape, how)
+            if scale > 1:
+                # Each pixel a square first, so that only the edges between them are soft in the end.
+                larger = math.ceil(scale)
+                picture = picture.resize((columns * larger, rows * larger), Image.Resampling.NEAREST)
+            picture = picture.resize(shape, Image.Resampling.BOX if scale > 1 else Image.Resampling.LANCZOS)
         corner = left + (right - left - picture.width) // 2, top + (bottom - top - picture.height) // 2
         self.picture.paste(picture, corner)
 

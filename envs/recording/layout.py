@@ -61,8 +61,8 @@ def arrange(size: tuple[int, int], pictured: bool, cell: bool = False) -> Layout
         cell: whether it is one of many on a picture, with larger letters and less to read.
     """
     width, height = size
-    if cell and width / height >= TALL:
-        return _cell(width, height)
+    if cell:
+        return _cell(width, height) if width / height >= TALL else _tall_cell(width, height)
     if width / height < TALL:
         return _tall(width, height, pictured)
     return _wide(width, height, pictured)
@@ -138,6 +138,30 @@ def _cell(width: int, height: int) -> Layout:
         prompt=None,
         thought=Place(left, head, column, action - head - 4),
         action=Place(left, action, column, 46),
+        rewards=None,
+        curve=None,
+        foot=Place(0, h - foot, w, foot),
+    )
+
+
+def _tall_cell(width: int, height: int) -> Layout:
+    unit = min(width / 190, height / 180)
+    roomy = height >= 340
+    unit = unit * 0.65 if roomy else unit
+    w, h = width / unit, height / unit
+    margin, foot, head, action = 8.0, 26.0, 22.0, 34.0
+    thought = (h - head - foot - action) * 0.3 if roomy else 0.0
+    picture = h - head - foot - action - thought - 3 * 4
+    top = head + picture + 4
+    return Layout(
+        unit,
+        13,
+        title=Place(margin, 3, w - 2 * margin - 80, head - 4),
+        turn=Place(w - margin - 80, 3, 80, head - 4),
+        picture=Place(margin, head, w - 2 * margin, picture),
+        prompt=None,
+        thought=Place(margin, top, w - 2 * margin, thought) if roomy else None,
+        action=Place(margin, h - foot - action - 2, w - 2 * margin, action),
         rewards=None,
         curve=None,
         foot=Place(0, h - foot, w, foot),

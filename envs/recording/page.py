@@ -130,14 +130,13 @@ class Page:
         size = place.height * (0.8 if self.cell else 0.56)
         self.canvas.text(place.left, place.top + 2, self.canvas.fitted(title, size, place.width - size), size)
         if not self.cell:
-            self.canvas.rule(place.left, place.bottom - 2, place.right)
+            self.canvas.rule(place.left, place.bottom - 2, place.right + 2)
 
     def _turn(self, place: Place, turn: str) -> None:
         size = place.height * (0.72 if self.cell else 0.46)
-        y = place.top + (3 if self.cell else 6)
-        self.canvas.text(place.right, y, turn, size, GRAY, right=True)
+        self.canvas.text(place.right, place.top + (3 if self.cell else 6), turn, size, GRAY, right=True)
         if not self.cell:
-            self.canvas.rule(place.left, place.bottom - 2, place.right)
+            self.canvas.rule(place.left - 2, place.bottom - 2, place.right)
 
     def _picture(self, place: Place, scene: Scene, font: float) -> None:
         self.canvas.fill(place, PANEL, LINE)

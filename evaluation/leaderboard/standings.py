@@ -45,7 +45,7 @@ class Standing:
         cells: by task.
         success: the mean over the tasks that say what success is, each counting the same; None if none does.
         interval: its 95 % bootstrap interval over problems, drawn anew within each task.
-        reward: the mean over all tasks of the mean return, and `reward_interval` likewise.
+        reward: the mean over all tasks of the mean task reward, and `reward_interval` likewise.
         behind: {task: this agent's main figure less the leader's, on the same problems}; empty for the leader.
     """
 
@@ -79,10 +79,24 @@ def rank(cells: Sequence[Cell], seed: int = 0) -> list[Standing]:
     return [leader, *(_compare(one, leader, seed) for one in standings[1:])]
 
 
+def task_reward(episode: Episode) -> float:
+    """The rewards of an episode without what the form of replies is paid, which whoever idles long enough collects."""
+    return float(sum(turn.reward_parts.get("task", turn.reward) for turn in episode.turns))
+
+
 def main_figure(cells: Sequence[Cell]) -> str:
-    """What a task is compared by: "success", or "return" where nobody says what success is."""
+    """What a task is compared by: "success", or "reward" where nobody says what success is."""
     judged = any(cell.figures is not None and cell.figures["success"] is not None for cell in cells)
-    return "success" if judged else "return"
+    return "success" if judged else "reward"
+
+
+def values_of(cell: Cell, figure: str) -> list[float]:
+    """The "success" or the "reward" of each problem of a cell; one that nobody judged is no success."""
+    scored = by_problem([episode for episode in cell.episodes if episode.failure is None])
+    return [fmean(_VALUES[figure](episode) or 0.0 for episode in tries) for tries in scored.values()]
+
+
+_VALUES: dict[str, Callable[[Episode], float | None]] = {"success": value_of("success"), "reward": task_reward}
 
 
 def _stand(agent: str, row: Mapping[str, Cell], seed: int) -> Standing:
@@ -91,10 +105,10 @@ def _stand(agent: str, row: Mapping[str, Cell], seed: int) -> Standing:
     return Standing(
         agent,
         row,
-        success=fmean(cell.figures["success"] for cell in judged if cell.figures) if judged else None,
-        interval=stratified_interval([_values(cell, "success") for cell in judged], seed) if judged else None,
-        reward=fmean(cell.figures["return"] for cell in scored if cell.figures) if scored else None,
-        reward_interval=stratified_interval([_values(cell, "return") for cell in scored], seed) if scored else None,
+        success=fmean(fmean(values_of(cell, "success")) for cell in judged) if judged else None,
+        interval=stratified_interval([values_of(cell, "success") for cell in judged], seed) if judged else None,
+        reward=fmean(fmean(values_of(cell, "reward")) for cell in scored) if scored else None,
+        reward_interval=stratified_interval([values_of(cell, "reward") for cell in scored], seed) if scored else None,
     )
 
 
@@ -103,18 +117,11 @@ def _compare(one: Standing, leader: Standing, seed: int) -> Standing:
     for task, cell in one.cells.items():
         other = leader.cells[task]
         if cell.failure is None and other.failure is None:
-            figure = main_figure([cell, other])
-            difference = pair_episodes(other.episodes, cell.episodes, value_of(figure), seed)
+            value = _VALUES[main_figure([cell, other])]
+            difference = pair_episodes(other.episodes, cell.episodes, value, seed)
             if difference is not None:
                 behind[task] = difference
     return Standing(one.agent, one.cells, one.success, one.interval, one.reward, one.reward_interval, behind)
-
-
-def _values(cell: Cell, figure: str) -> list[float]:
-    """The mean of each problem of a cell; a problem that nobody judged is no success, as in `summarize`."""
-    value: Callable[[Episode], float | None] = value_of(figure)
-    scored = by_problem([episode for episode in cell.episodes if episode.failure is None])
-    return [fmean(value(episode) or 0.0 for episode in tries) for tries in scored.values()]
 
 
 def stratified_interval(groups: Sequence[Sequence[float]], seed: int) -> tuple[float, float]:
@@ -153,13 +160,15 @@ def as_document(standings: Sequence[Standing], suite: str, seed: int, mode: str)
 
     Returns:
         "suite", "seed", "mode", and "agents", best first: "agent", "success", "interval", "reward", "reward_interval",
-        "tasks": {task: figures, or {"failure": why}}, and "behind_leader": {task: difference, interval, problems,
-        better, worse, p_value}.
+        "tasks": {task: figures and "task_reward", or {"failure": why}}, and "behind_leader": {task: difference,
+        interval, problems, better, worse, p_value}.
     """
     rows = []
     for one in standings:
         tasks = {
-            name: {"failure": cell.failure} if cell.figures is None else dict(cell.figures)
+            name: {"failure": cell.failure}
+            if cell.figures is None
+            else {**cell.figures, "task_reward": fmean(values_of(cell, "reward"))}
             for name, cell in one.cells.items()
         }
         rows.append(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
+from statistics import fmean
 from typing import Any
 
 from ..reporting.page import fill_page
 from ..scoring.pairing import PairedDifference
-from .standings import Cell, Standing, main_figure
+from ..scoring.scores import bootstrap_interval
+from .standings import Cell, Standing, main_figure, values_of
 
 NOTE = (
-    "Success in percent, reward as the mean sum of an episode; in brackets 95 % intervals: Wilson's for the success in"
-    " one environment, bootstrapped over problems for everything else. All play the same problems; the mean counts each"
-    " environment the same."
+    "Success in percent; reward as the mean sum of an episode's task rewards, without what the form of replies earns."
+    " In brackets 95 % intervals: Wilson's for the success in one environment, bootstrapped over problems for everything"
+    " else. All play the same problems; the mean counts each environment the same."
 )
 
 
@@ -62,8 +64,8 @@ def _success_table(standings: Sequence[Standing]) -> Table:
 
 def _reward_table(standings: Sequence[Standing]) -> Table:
     def cell(one: Cell) -> str:
-        figures = one.figures or {}
-        return _interval(figures.get("return"), figures.get("return_interval"), _decimal)
+        values = values_of(one, "reward")
+        return _interval(fmean(values), bootstrap_interval(values, 0), _decimal)
 
     return _table(standings, cell, lambda one: _interval(one.reward, one.reward_interval, _decimal), "mean reward")
 

@@ -63,6 +63,18 @@ def test_where_nobody_says_what_success_is_the_reward_counts() -> None:
     assert "| 1. two | - |" in " ".join(text.split()) and "2.83 [2.00, 3.50]" in text and "-0.83" in text
 
 
+def test_what_is_paid_for_the_form_is_no_merit() -> None:
+    def talk(agent: str, task: float, turns: int) -> Cell:
+        parts = {"task": task, "format": 0.5}
+        said = [Turn([], "x", reward=task + 0.5, reward_parts=parts) for _ in range(turns)]
+        episodes = [Episode("a", (0, 1, number), number, turns=said) for number in range(3)]
+        return Cell(agent, "a", measure(episodes), None, episodes)
+
+    first, second = rank([talk("idle", -0.1, 100), talk("quick", 5.0, 1)])
+    assert (first.agent, first.reward) == ("quick", 5.0) and second.reward == pytest.approx(-10.0)
+    assert as_document([first, second], "s", 0, "greedy")["agents"][0]["tasks"]["a"]["task_reward"] == 5.0
+
+
 def test_the_interval_of_a_mean_of_means() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=200).tolist()
