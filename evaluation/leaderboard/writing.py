@@ -14,7 +14,7 @@ from .standings import Cell, Standing, main_figure, values_of
 
 NOTE = (
     "Success in percent; reward as the mean sum of an episode's task rewards, without what the form of replies earns."
-    " In brackets 95 % intervals: Wilson's for the success in one environment, bootstrapped over problems for everything"
+    " In brackets 95 % intervals: Wilson's for the success in one environment, bootstrapped over problems for all"
     " else. All play the same problems; the mean counts each environment the same."
 )
 
@@ -98,6 +98,8 @@ def _behind_table(standings: Sequence[Standing]) -> Table:
 
 
 def _difference(one: PairedDifference, figure: str) -> list[str]:
+    if not one.better and not one.worse:
+        return ["none", "0", "0", "1"]
     show = _points if figure == "success" else _signed
     clear = "" if one.is_clear else " (may be chance)"
     told = f"{show(one.difference)} [{show(one.interval[0])}, {show(one.interval[1])}]{clear}"

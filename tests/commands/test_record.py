@@ -60,6 +60,10 @@ def test_kept_episodes_of_a_run(run_folder: Path, capsys: pytest.CaptureFixture[
     shutil.rmtree(run_folder / "episodes" / "start" / "images")  # what is not asked for is not read
     assert cli.main([*words, "--pick", "2,0"]) == 0
     assert "2 episodes" in capsys.readouterr().out
+    shutil.copytree(run_folder / "episodes" / "improve", run_folder / "episodes" / "improve-training" / "000007")
+    at = words.index("--kept") + 1
+    assert cli.main([*words[:at], "improve-training/000007", *words[at:]]) == 0
+    assert "3 episodes" in capsys.readouterr().out
 
 
 def test_the_same_problems_before_and_after(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

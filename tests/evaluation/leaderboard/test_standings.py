@@ -63,6 +63,11 @@ def test_where_nobody_says_what_success_is_the_reward_counts() -> None:
     assert "| 1. two | - |" in " ".join(text.split()) and "2.83 [2.00, 3.50]" in text and "-0.83" in text
 
 
+def test_equals_differ_by_nothing() -> None:
+    text = write_markdown(rank([cell("one", "a", [True, False]), cell("two", "a", [True, False])]))
+    assert "| two | a | success | none | 0 | 0 | 1 |" in " ".join(text.split())
+
+
 def test_what_is_paid_for_the_form_is_no_merit() -> None:
     def talk(agent: str, task: float, turns: int) -> Cell:
         parts = {"task": task, "format": 0.5}

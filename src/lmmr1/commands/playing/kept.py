@@ -47,10 +47,11 @@ def read_kept(folder: Path, stage: str | None, task: str | None, mode: str | Non
         return _read_evaluation(folder, task, mode)
     if mode is not None:
         raise UserError("--mode goes with an evaluation")
-    name = folder.name
+    run, name = folder, folder.name
     if not (folder / "episodes.jsonl").is_file():
         folder = _stage_folder(folder, stage)
-        name = f"after {folder.name}" if folder.name != "start" else "before training"
+        stage = folder.relative_to(run / "episodes").as_posix()
+        name = "before training" if stage == "start" else stage if "/" in stage else f"after {stage}"
     episodes = load_episodes(folder)
     tasks = list(dict.fromkeys(episode.env_id for episode in episodes))
     if task is not None and task not in tasks:
@@ -59,15 +60,17 @@ def read_kept(folder: Path, stage: str | None, task: str | None, mode: str | Non
 
 
 def _stage_folder(run: Path, stage: str | None) -> Path:
-    found = sorted(path.parent for path in run.glob("episodes/*/episodes.jsonl"))
+    root = run / "episodes"
+    found = {path.parent.relative_to(root).as_posix(): path.parent for path in root.glob("*/episodes.jsonl")}
     if not found:
         raise UserError(f"{run} keeps no episodes (episodes/STAGE/episodes.jsonl is missing)")
     if stage is None:
-        return max(found, key=lambda folder: (folder / "episodes.jsonl").stat().st_mtime_ns)
-    for folder in found:
-        if folder.name == stage:
-            return folder
-    raise UserError(f"{run} keeps no episodes of {stage!r}; it has {', '.join(folder.name for folder in found)}")
+        return max(found.values(), key=lambda folder: (folder / "episodes.jsonl").stat().st_mtime_ns)
+    # Those that were learned from lie one deeper, as STAGE-training/ITERATION.
+    found |= {path.parent.relative_to(root).as_posix(): path.parent for path in root.glob("*/*/episodes.jsonl")}
+    if stage not in found:
+        raise UserError(f"{run} keeps no episodes of {stage!r}; it has {', '.join(sorted(found))}")
+    return found[stage]
 
 
 def _read_evaluation(folder: Path, task: str | None, mode: str | None) -> Kept:
