@@ -28,6 +28,19 @@ class _Part:
     paint: Callable[[Place], None]
 
 
+@dataclass(frozen=True)
+class _Section:
+    """A text that was fitted: its lines, the size of its letters, and the room of its heading."""
+
+    lines: tuple[str, ...]
+    size: float
+    head: float
+
+    @property
+    def height(self) -> float:
+        return self.head + max(1, len(self.lines)) * self.size * 1.3
+
+
 class Page:
     """A page that is drawn again and again.
 
@@ -47,7 +60,8 @@ class Page:
         self._pictured: bool | None = None
         self._image: np.ndarray | None = None
         self._image_number = 0
-        self._thought: tuple[str, list[str], float] = ("", [], 0.0)
+        self._prompt: tuple[str, _Section] | None = None
+        self._thought: tuple[tuple[str, Place] | None, list[str], float] = (None, [], 0.0)
         self.canvas = Canvas(size, 1.0)
 
     @property
@@ -66,7 +80,7 @@ class Page:
         if pictured != self._pictured:
             layout = self._layouts.setdefault(pictured, arrange(self.size, pictured, self.cell))
             self.canvas = Canvas(self.size, layout.unit)
-            self._drawn, self._pictured = {}, pictured
+            self._drawn, self._pictured, self._prompt = {}, pictured, None
             boxes.append((0, 0, *self.size))
         for name, part in self._parts(scene, moment, self._layouts[pictured]).items():
             if self._drawn.get(name) == part.key:
@@ -107,13 +121,19 @@ class Page:
                 layout.foot, (scene.outcome, scene.success, round(total, 4)), lambda at: self._foot(at, scene, total)
             ),
         }
-        if layout.prompt is not None:
-            parts["prompt"] = _Part(
-                layout.prompt, scene.prompt, lambda at: self._section(at, "Prompt", scene.prompt, font * 0.85, font)
-            )
-        if layout.thought is not None:
-            said = self._said(layout.thought, scene.thought, moment.thought, font)
-            parts["thought"] = _Part(layout.thought, tuple(said), lambda at: self._lines(at, "Thought", said, font))
+        thinking = layout.thought
+        if layout.prompt is not None and thinking is not None:
+            # The thought gets what the prompt leaves, so a new prompt clears the room of both.
+            both = Place(thinking.left, layout.prompt.top, thinking.width, thinking.bottom - layout.prompt.top)
+            if self._prompt is None or self._prompt[0] != scene.prompt:
+                self._prompt = scene.prompt, self._fit_section(layout.prompt, True, scene.prompt, font * 0.85, font)
+            section = self._prompt[1]
+            thinking = Place(both.left, both.top + section.height + 14, both.width, both.height - section.height - 14)
+            parts["prompt"] = _Part(both, scene.prompt, lambda at: self._section(at, "Prompt", section, font))
+        if thinking is not None:
+            said = self._said(thinking, scene.thought, moment.thought, font)
+            prompt = scene.prompt if layout.prompt is not None else ""
+            parts["thought"] = _Part(thinking, (prompt, tuple(said)), lambda at: self._lines(at, "Thought", said, font))
         if layout.rewards is not None:
             parts["rewards"] = _Part(
                 layout.rewards, (values, scene.reward, moment.paid), lambda at: self._rewards(at, scene, moment, font)
@@ -145,30 +165,36 @@ class Page:
             self.canvas.image(inner, scene.image)
         else:
             label = "" if self.cell else "Prompt"
-            self._section(inner.inner(2 if self.cell else 10), label, scene.prompt, font * 1.1, font)
+            room = inner.inner(2 if self.cell else 10)
+            section = self._fit_section(room, not self.cell, scene.prompt, font * 1.1, font)
+            self._section(room, label, section, font)
 
-    def _section(self, place: Place, label: str, text: str, size: float, font: float) -> None:
-        """A small heading and as much of the text as fits, in smaller letters where that helps."""
-        head = font * 1.15 if label else 0.0
+    def _fit_section(self, place: Place, headed: bool, text: str, size: float, font: float) -> _Section:
+        """As much of a text as fits a place, in smaller letters where that helps."""
+        head = font * 1.15 if headed else 0.0
         lines, shrunk = [], size
         for shrunk in self.canvas.sizes(size, 0.85, 0.7):
             count = max(1, int((place.height - head) / (shrunk * 1.3)))
             lines = wrap(text, lambda line, s=shrunk: self.canvas.measure(line, s), place.width, count)
-            if not lines or not lines[-1].endswith("...") or text.rstrip().endswith("..."):
+            if not lines or not lines[-1].endswith("..."):
                 break
+        return _Section(tuple(lines), shrunk, head)
+
+    def _section(self, place: Place, label: str, section: _Section, font: float) -> None:
+        """A small heading and a text."""
         if label:
             self.canvas.text(place.left, place.top, label, font * LABEL, GRAY)
-        for index, line in enumerate(lines or ["-"]):
-            y = place.top + head + index * shrunk * 1.3
-            self.canvas.text(place.left, y, line, shrunk, INK if lines else GRAY)
+        for index, line in enumerate(section.lines or ("-",)):
+            y = place.top + section.head + index * section.size * 1.3
+            self.canvas.text(place.left, y, line, section.size, INK if section.lines else GRAY)
 
     def _said(self, place: Place, thought: str, share: float, font: float) -> list[str]:
         """The lines on the page when a share of the thought was said: the last ones, where there are more."""
         room = place.height - (0 if self.cell else font * 1.15)
-        if self._thought[0] != thought or not self._thought[1]:
+        if self._thought[0] != (thought, place):
             for size in self.canvas.sizes(font, 0.85, 0.72):
                 lines = wrap_whole(thought, lambda line, s=size: self.canvas.measure(line, s), place.width)
-                self._thought = thought, lines, size
+                self._thought = (thought, place), lines, size
                 if len(lines) * size * 1.3 <= room:
                     break
         lines, size = self._thought[1], self._thought[2]

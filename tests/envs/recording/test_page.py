@@ -86,8 +86,8 @@ def test_without_a_picture_the_prompt_takes_its_place() -> None:
 PLACES = {
     "title": (slice(20, 70), slice(32, 1040)),
     "turn": (slice(20, 72), slice(1040, 1250)),
-    "prompt": (slice(92, 212), slice(605, 1250)),
-    "thought": (slice(220, 350), slice(605, 1250)),
+    "prompt": (slice(92, 350), slice(605, 1250)),  # and the thought, which gets what the prompt leaves
+    "thought": (slice(140, 350), slice(605, 1250)),
     "action": (slice(356, 442), slice(605, 1250)),
     "rewards": (slice(448, 640), slice(605, 918)),
     "curve": (slice(448, 640), slice(930, 1250)),
