@@ -75,6 +75,33 @@ def test_the_episode_is_filmed(here: Path, typed: Callable[..., int], capsys: py
     assert typed("", "play", SOKOBAN, "--record", "film.avi") == 2
 
 
+class Breaks(gym.Env[Any, Any]):
+    """Breaks in its second step."""
+
+    def __init__(self) -> None:
+        self.observation_space, self.action_space = gym.spaces.Discrete(2), gym.spaces.Discrete(2)
+        self.steps = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        if self.steps == 2:
+            raise RuntimeError("out of order")
+        return 0, 1.0, False, False, {}
+
+
+def test_a_world_that_breaks_ends_the_episode_in_a_line_and_is_filmed_so_far(
+    here: Path, typed: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gym.registry, "Breaks-v0", gym.envs.registration.EnvSpec("Breaks-v0", entry_point=Breaks))
+    assert typed("0\n1\n", "play", "Breaks-v0", "--record", "film.gif") == 0
+    assert "failed (RuntimeError: out of order) after 1 turns, 1 in all" in capsys.readouterr().out
+    assert Path("film.gif").is_file()
+
+
 # ------------------------------------------------------------------------------------------------------------- window
 
 
