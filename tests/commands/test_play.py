@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from PIL import Image
 
 import lmmr1
@@ -96,7 +97,7 @@ class Breaks(gym.Env[Any, Any]):
 def test_a_world_that_breaks_ends_the_episode_in_a_line_and_is_filmed_so_far(
     here: Path, typed: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(gym.registry, "Breaks-v0", gym.envs.registration.EnvSpec("Breaks-v0", entry_point=Breaks))
+    monkeypatch.setitem(gym.registry, "Breaks-v0", EnvSpec("Breaks-v0", entry_point=Breaks))
     assert typed("0\n1\n", "play", "Breaks-v0", "--record", "film.gif") == 0
     assert "failed (RuntimeError: out of order) after 1 turns, 1 in all" in capsys.readouterr().out
     assert Path("film.gif").is_file()
