@@ -79,7 +79,7 @@ def test_the_episode_is_filmed(here: Path, typed: Callable[..., int], capsys: py
 class Breaks(gym.Env[Any, Any]):
     """Breaks in its second step."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.observation_space, self.action_space = gym.spaces.Discrete(2), gym.spaces.Discrete(2)
         self.steps = 0
 
