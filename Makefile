@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .PHONY: help demo football evaluators test test-all lint types docs bench bench-sokoban-peers clean
 
-BENCHMARKS := rollout long_horizon harness memory gpu sizing sokoban football asynchronous viewing
+BENCHMARKS := rollout long_horizon harness memory gpu sizing sokoban football asynchronous viewing films
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"

@@ -12,8 +12,10 @@ from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.local import LocalEnv
 from lmmr1.envs.isolation.outcomes import Fault
-from lmmr1.envs.isolation.places import Place
+from lmmr1.envs.isolation.places import IsolatedEnv, Place
 from lmmr1.envs.messages import Message
+from lmmr1.envs.recording import RecordChat
+from lmmr1.envs.reply import REPLY_FORMATS, ReplyFormat
 
 from .episode import Turn
 
@@ -51,10 +53,18 @@ class Conversation:
         Raises:
             UserError: it lives in another process.
         """
-        env = self.place.env if isinstance(self.place, LocalEnv) else self.place
+        place = self.place
+        env = place.chat if isinstance(place, RecordChat) else place.env if isinstance(place, LocalEnv) else place
         if not isinstance(env, ChatEnv):
             raise UserError("this player looks into the environment, which is in a worker process: set workers to 0")
         return env
+
+    @property
+    def reply_format(self) -> ReplyFormat:
+        """How the environment's replies are written, wherever it lives."""
+        if isinstance(self.place, LocalEnv | IsolatedEnv):
+            return REPLY_FORMATS[str(self.place.config.chat.get("reply_format", "think_answer"))]
+        return self.place.reply_format
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.datasets import POSITIONS
 from lmmr1.envs.isolation.places import Place, reset_all, step_all
+from lmmr1.envs.recording import RecordChat
 
 from .base import Agent
 from .episode import Episode
@@ -92,7 +93,7 @@ def rollout(
 
 def environment_id(env: Place) -> str:
     """The id that the environment was registered under, or its class's name."""
-    if not isinstance(env, ChatEnv):
+    if not isinstance(env, ChatEnv | RecordChat):
         return env.config.id
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from PIL import Image
 
 from lmmr1 import cli
 from lmmr1.agents.episode import load_episodes
@@ -298,7 +297,7 @@ def test_a_bug_keeps_its_traceback(recipe, monkeypatch):
         cli.main(["train", recipe])
 
 
-# ------------------------------------------------------------------------------------------ evaluate, record and play
+# ---------------------------------------------------------------------------------------------------------- evaluate
 
 
 def test_evaluate(recipe, monkeypatch, capsys):
@@ -323,60 +322,3 @@ def test_evaluating_an_unfinished_run(recipe, monkeypatch, capsys):
     capsys.readouterr()
     assert cli.main(["evaluate", "runs/sample"]) == 2
     assert "has no trained model yet" in one_error(capsys)
-
-
-@pytest.mark.parametrize("agent", ["random", "expert"])
-def test_record_an_environment(agent, recipe, capsys):
-    words = ["record", "LMMR1/Sokoban-v0", "--agent", agent, "--out", "film.gif", "--episodes", "1", "--max-turns", "2"]
-    assert cli.main([*words, "--kwargs.dim_room", "[6, 6]"]) == 0
-    assert "film.gif: 1 episodes" in capsys.readouterr().out
-    with Image.open("film.gif") as film:
-        assert film.format == "GIF"
-
-
-def test_record_a_task_of_a_run(recipe, monkeypatch, capsys):
-    trainer(monkeypatch)
-    assert cli.main(["train", recipe]) == 0
-    words = ["record", "runs/sample", "--agent", "expert"]
-    assert cli.main([*words, "--out", "film.gif"]) == 0
-    assert "3 episodes, 3 solved" in capsys.readouterr().out
-    assert cli.main([*words, "--task", "pictures"]) == 2
-    assert "the run has no evaluation task 'pictures'; it has words" in one_error(capsys)
-    assert cli.main([*words, "--kwargs.level", "2"]) == 2
-    assert "goes with an environment's id" in one_error(capsys)
-
-
-def play(monkeypatch: pytest.MonkeyPatch, lines: str, *words: str) -> int:
-    reader, writer = os.pipe()
-    os.write(writer, lines.encode())
-    os.close(writer)
-    with os.fdopen(reader) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        return cli.main(["play", *words])
-
-
-def test_play_at_the_terminal(monkeypatch, capsys):
-    assert play(monkeypatch, "?\nUp\nJump\nq\n", "LMMR1/Sokoban-v0", "--seed", "1") == 0
-    printed = capsys.readouterr().out
-    assert "the expert:" in printed
-    assert "#####" in printed
-    assert "Jump" in printed.partition("is not an action")[0]
-
-
-def test_play_to_the_end_of_an_episode_and_of_the_input(monkeypatch, capsys):
-    assert play(monkeypatch, "no number\n", "LMMR1/Reasoning-v0", "--seed", "1") == 0
-    assert "not solved after 1 turns" in capsys.readouterr().out
-    assert play(monkeypatch, "", "FrozenLake-v1", "--kwargs.is_slippery", "false") == 0
-    assert "answer> " in capsys.readouterr().out
-
-
-def test_a_window_plays_worlds_with_pictures_and_a_list_of_actions(monkeypatch, capsys):
-    pygame = pytest.importorskip("pygame")
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    pygame.display.init()
-    for key in (pygame.K_UP, pygame.K_1, pygame.K_x, pygame.K_ESCAPE):
-        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
-    # A new window empties no queue of events: they are read as if typed.
-    assert cli.main(["play", "LMMR1/Sokoban-v0", "--window", "--seed", "1"]) == 0
-    assert cli.main(["play", "LMMR1/Reasoning-v0", "--window"]) == 2
-    assert "without --window" in one_error(capsys)

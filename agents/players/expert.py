@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from lmmr1.envs.isolation.outcomes import Advice, Fault
 from lmmr1.envs.isolation.places import solve_all
 
 from ..base import AgentReply, Conversation
-from ..policy import PolicyAgent
+
+if TYPE_CHECKING:  # the expert itself needs no torch
+    from ..policy import PolicyAgent
 
 
 class ExpertPlayer:

@@ -16,7 +16,7 @@ class FixedPlayer:
     Args:
         answer: such as "action_idle".
         name: for tables and films; the answer by default.
-        reply_format: how it is written, a key of `REPLY_FORMATS`; that of the environments.
+        reply_format: how it is written, a key of `REPLY_FORMATS`; None takes that of each environment.
 
     Raises:
         UserError: the answer is empty or holds a tag of the format, or there is no such format.
@@ -24,12 +24,14 @@ class FixedPlayer:
 
     context = "turn"
 
-    def __init__(self, answer: str, name: str | None = None, reply_format: str = "think_answer") -> None:
-        if reply_format not in REPLY_FORMATS:
+    def __init__(self, answer: str, name: str | None = None, reply_format: str | None = None) -> None:
+        if reply_format is not None and reply_format not in REPLY_FORMATS:
             raise UserError(f"reply_format is {reply_format!r}; choose from {', '.join(REPLY_FORMATS)}")
-        self.text = REPLY_FORMATS[reply_format].write("", answer)
+        REPLY_FORMATS[reply_format or "think_answer"].write("", answer)  # refuses what cannot be said
+        self.answer, self.reply_format = answer, reply_format
         self.name = name or answer
 
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
         """The answer, once for each conversation."""
-        return [AgentReply(self.text)] * len(conversations)
+        chosen = None if self.reply_format is None else REPLY_FORMATS[self.reply_format]
+        return [AgentReply((chosen or one.reply_format).write("", self.answer)) for one in conversations]

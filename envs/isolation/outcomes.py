@@ -13,6 +13,7 @@ import numpy as np
 from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Message, Solution, StopReason, is_image
+from lmmr1.envs.recording import RecordChat
 from lmmr1.envs.reply import Reply, ReplyFormat
 
 Kind = TypeVar("Kind")
@@ -97,7 +98,7 @@ class _GarbageError(Exception):
     """An environment returned what none may return; the message says what."""
 
 
-def run_reset(env: ChatEnv, seed: int) -> Opening | Fault:
+def run_reset(env: ChatEnv | RecordChat, seed: int) -> Opening | Fault:
     """Reset an environment."""
     began = time.perf_counter()
     try:
@@ -108,7 +109,7 @@ def run_reset(env: ChatEnv, seed: int) -> Opening | Fault:
     return Opening(messages, time.perf_counter() - began, _read_facts(result[1]))
 
 
-def run_step(env: ChatEnv, text: str) -> Outcome | Fault:
+def run_step(env: ChatEnv | RecordChat, text: str) -> Outcome | Fault:
     """Give a reply to an environment."""
     began = time.perf_counter()
     try:
@@ -121,7 +122,7 @@ def run_step(env: ChatEnv, text: str) -> Outcome | Fault:
     return outcome
 
 
-def run_solve(env: ChatEnv) -> Advice | Fault:
+def run_solve(env: ChatEnv | RecordChat) -> Advice | Fault:
     """Ask an environment for its solution; that it knows none is an answer, not a fault."""
     began = time.perf_counter()
     names, problem = env.chat_spec.action_names or (), ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from lmmr1.envs.chat import ChatEnv
+from lmmr1.envs.recording import RecordChat
 from lmmr1.envs.registry import EnvironmentConfig
 
 from .local import LocalEnv
@@ -69,7 +70,7 @@ class IsolatedEnv:
     config: EnvironmentConfig = field(compare=False)
 
 
-Place: TypeAlias = ChatEnv | LocalEnv | IsolatedEnv
+Place: TypeAlias = ChatEnv | RecordChat | LocalEnv | IsolatedEnv
 
 
 def reset_all(calls: Sequence[tuple[Place, int]]) -> list[Opening | Fault]:
@@ -113,8 +114,8 @@ def _call_all(verb: Verb, calls: Sequence[tuple[Place, Any]]) -> list[Any]:
     return [answers[index] for index in range(len(calls))]
 
 
-def _call_here(verb: Verb, place: ChatEnv | LocalEnv, argument: Any) -> Answer:
-    if isinstance(place, ChatEnv):
+def _call_here(verb: Verb, place: ChatEnv | RecordChat | LocalEnv, argument: Any) -> Answer:
+    if isinstance(place, ChatEnv | RecordChat):
         if verb == "solve":
             return run_solve(place)
         return run_reset(place, argument) if verb == "reset" else run_step(place, argument)

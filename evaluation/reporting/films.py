@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
 
 from lmmr1.agents.episode import Episode, load_episodes
 from lmmr1.envs.errors import MissingExtraError
-from lmmr1.envs.messages import Message, StopReason, message_images, message_text
-from lmmr1.envs.recording import Scene, write_film
+from lmmr1.envs.messages import message_images
+from lmmr1.envs.recording import Reel, Scene, tell_outcome, write_film
 
 FOLDER, INDEX = "videos", "index.json"
 FILM_SIZE, GIF_SIZE = (1280, 720), (800, 450)
 GIF_SCENES = 40  # a report holds the GIFs themselves; a longer film is whole as MP4 only
-ENDINGS = {
-    StopReason.TASK_ENDED: "The task ended",
-    StopReason.STEP_LIMIT: "Stopped: too many steps",
-    StopReason.TURN_LIMIT: "Stopped: too many turns",
-    StopReason.CONTEXT_LIMIT: "Stopped: the conversation became too long",
-    StopReason.FAILED: "The environment failed",
-}
 
 
 @dataclass(frozen=True)
@@ -49,44 +40,31 @@ class Film:
     gif: str
 
 
-def episode_scenes(episode: Episode, title: str) -> list[Scene]:
-    """One scene for each turn, and a last one that shows what came of it."""
-    scenes: list[Scene] = []
-    total = 0.0
-    for number, turn in enumerate(episode.turns, start=1):
-        total += turn.reward
-        image, prompt = _shown(turn.messages)
-        scenes.append(
-            Scene(
-                image=image,
-                prompt=prompt,
-                thought=turn.thought,
-                # A reply without the tags has no answer; the whole of it says more than an empty field.
-                answer=turn.answer if turn.answer or turn.well_formed else turn.text,
-                actions=tuple(turn.actions),
-                reward=turn.reward,
-                reward_parts=turn.reward_parts,
-                total_reward=total,
-                turn=number,
-                title=title,
-            )
+def episode_scenes(episode: Episode, title: str, values: Sequence[float] | None = None) -> list[Scene]:
+    """One scene for each turn, and a last one that shows what came of it.
+
+    Args:
+        episode: as it was played or kept; the environment is not needed.
+        title: the head of every page.
+        values: what a critic said at each turn; without it the curve is the sum of the rewards so far.
+    """
+    reel = Reel(title, values)
+    for turn in episode.turns:
+        reel.add(
+            turn.messages,
+            thought=turn.thought,
+            # A reply without the tags has no answer; the whole of it says more than an empty field.
+            answer=turn.answer if turn.answer or turn.well_formed else turn.text,
+            actions=turn.actions,
+            reward=turn.reward,
+            reward_parts=turn.reward_parts,
         )
-    image, prompt = _shown(episode.final_messages)
-    if not scenes:
-        return [Scene(image, prompt, title=title, outcome=outcome(episode))]
-    image = scenes[-1].image if image is None else image
-    # What was said last stays on the page, beside what came of it.
-    return [*scenes, replace(scenes[-1], image=image, outcome=outcome(episode))]
+    return reel.end(episode.final_messages, outcome(episode), episode.success)
 
 
 def outcome(episode: Episode) -> str:
     """How an episode ended, in words."""
-    if episode.failure is not None:
-        return f"{ENDINGS[StopReason.FAILED]}: {episode.failure}"
-    if episode.success:
-        return "Solved"
-    ending = ENDINGS[episode.stop_reason]
-    return ending if episode.success is None else f"Not solved. {ending}"
+    return tell_outcome(episode.stop_reason, episode.success, episode.failure)
 
 
 def has_pictures(episode: Episode) -> bool:
@@ -163,10 +141,3 @@ def _record(folder: Path, episode: Episode, stage: str, when: str, name: str) ->
     except MissingExtraError:
         mp4 = None
     return Film(episode.env_id, problem, stage, episode.success, len(episode.turns), mp4, gif.name)
-
-
-def _shown(messages: Sequence[Message]) -> tuple[np.ndarray | None, str]:
-    """The last picture among some messages, and what the user's side says in them."""
-    images = [image for message in messages for image in message_images(message)]
-    text = " ".join(message_text(message) for message in messages if message["role"] == "user")
-    return (images[-1] if images else None), text.strip()

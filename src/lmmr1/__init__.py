@@ -5,6 +5,7 @@ from lmmr1.envs.chat_spec import ChatSpec
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.football import football_parallel_env
 from lmmr1.envs.messages import ImagePart, Message, Part, Solution, StopReason, TextPart
+from lmmr1.envs.recording import RecordChat
 from lmmr1.envs.registry import EnvironmentConfig, register_all
 
 __version__ = "0.1.0"
@@ -16,6 +17,7 @@ __all__ = [
     "ImagePart",
     "Message",
     "Part",
+    "RecordChat",
     "Solution",
     "StopReason",
     "TextPart",

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lmmr1 import __version__
-from lmmr1.commands import dataset, doctor, evaluate, grade, listing, play, record, settings, size, train
+from lmmr1.commands import dataset, doctor, evaluate, grade, listing, settings, size, train
 from lmmr1.commands.disk import DiskFullError, describe, is_disk_full
-from lmmr1.commands.evaluating import compare, experiment, rescore, serve
+from lmmr1.commands.evaluating import compare, experiment, leaderboard, rescore, serve
+from lmmr1.commands.playing import play, record
 from lmmr1.commands.viewing import view
 from lmmr1.envs.errors import UserError
 
@@ -74,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         compare,
         rescore,
         experiment,
+        leaderboard,
         serve,
         record,
         play,

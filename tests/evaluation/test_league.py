@@ -18,7 +18,9 @@ from lmmr1.envs.errors import UserError
 from lmmr1.envs.football.actions import DEFAULT
 from lmmr1.envs.football.speech import make_chat_spec
 from lmmr1.envs.football.state import State
+from lmmr1.envs.isolation.local import LocalEnv
 from lmmr1.envs.messages import message_text
+from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.evaluation.league.contestants import RuleContestant, Sight, SpeakingContestant
 from lmmr1.evaluation.league.league import play_league
 from lmmr1.evaluation.league.standings import Match, describe_league, make_standings, write_table
@@ -225,10 +227,15 @@ def test_the_rules_of_football() -> None:
 
 
 def test_a_fixed_player_says_one_thing() -> None:
-    player = FixedPlayer("action_idle")
-    replies = player.act([None, None], greedy=True)  # type: ignore[list-item]
-    assert [reply.text for reply in replies] == ["<think></think><answer>action_idle</answer>"] * 2
-    assert player.name == "action_idle" and FixedPlayer("Up", "up", "plain").text == "Up"
+    plain = EnvironmentConfig("LMMR1/Sokoban-v0", chat={"reply_format": "plain"})
+    waiting = [
+        Conversation(LocalEnv(config), [], [], (0,)) for config in (EnvironmentConfig("LMMR1/Sokoban-v0"), plain)
+    ]
+    player = FixedPlayer("Up")
+    assert [reply.text for reply in player.act(waiting, greedy=True)] == ["<think></think><answer>Up</answer>", "Up"]
+    assert player.name == "Up"
+    replies = FixedPlayer("Up", "up", "think_answer").act(waiting, greedy=True)
+    assert [reply.text for reply in replies] == ["<think></think><answer>Up</answer>"] * 2
     with pytest.raises(UserError, match="choose from think_answer"):
         FixedPlayer("Up", reply_format="xml")
     with pytest.raises(UserError, match="without an answer"):

@@ -30,6 +30,7 @@ from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.local import LocalEnv
 from lmmr1.envs.isolation.places import IsolatedEnv, Pool
+from lmmr1.envs.recording import RecordChat
 
 from ..config import StageConfig
 from ..model import vision_frozen
@@ -259,7 +260,7 @@ class AsynchronousCollector:
         """An episode has ended: its environment is free for the next, and its group may be whole."""
         options, number = self.config.collection, one.seat.group
         group = self._groups[number]
-        assert not isinstance(one.seat.env, ChatEnv)
+        assert not isinstance(one.seat.env, ChatEnv | RecordChat)
         self._free[group.planned.start.kind].append(one.seat.env)
         group.ended += 1
         if group.ended < self.config.rollout.group_size:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lmmr1.envs.errors import UserError
 
 from . import settings
-from .evaluating.agents import ENDPOINT, HELP, load_agent
+from .evaluating.agents import ENDPOINT, HELP, HUMAN, load_agent
 
 if TYPE_CHECKING:
     from lmmr1.agents.base import Agent
@@ -74,6 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     if seed < 0:
         raise UserError(f"--seed must be at least 0, not {seed}")
     agent, identity = load_agent(arguments.subject, suite.max_new_tokens, suite.temperature)
+    if identity["kind"] == HUMAN:
+        # One problem after the other, each kept when it is done.
+        suite = dataclasses.replace(suite, block=1, modes=suite.modes[:1])
     chosen = Settings(suite, identity, seed)
     folder = arguments.out or _default_folder(arguments.subject, chosen.document(), str(identity["name"]))
     if arguments.via is not None:
@@ -242,7 +245,7 @@ def play(folder: Path, chosen: Any, agent: Agent) -> dict[str, Any]:
         )
         policy.max_context_tokens = suite.max_context_tokens
     # The random player looks into its environments, so they live in this process.
-    workers = 0 if chosen.agent["kind"] == "random" else suite.workers
+    workers = 0 if chosen.agent["kind"] in ("random", HUMAN) else suite.workers
     with contextlib.ExitStack() as stack:
         pool = open_pool(workers, [task.environment for task in suite.tasks], 600.0, 600.0)
         if pool is not None:

@@ -47,8 +47,15 @@ OWN_OPTIONS = {
         *("--help", "--host", "--port", "--name", "--api-key", "--max-new-tokens", "--max-context-tokens"),
         *("--temperature", "--batch", "--waiting", "--env"),
     ),
-    "record": ("--help", "--agent", "--out", "--task", "--episodes", "--max-turns", "--seed"),
-    "play": ("--help", "--window", "--seed"),
+    "leaderboard": (
+        *("--help", "--envs", "--suite", "--episodes", "--max-turns", "--mode", "--seed", "--out", "--again"),
+        *("--json", "--html", "--max-new-tokens"),
+    ),
+    "record": (
+        *("--help", "--agent", "--before", "--after", "--kept", "--pick", "--mode", "--sampled", "--out", "--layout"),
+        *("--grid", "--size", "--pace", "--task", "--episodes", "--max-turns", "--seed"),
+    ),
+    "play": ("--help", "--window", "--agent", "--delay", "--record", "--seed"),
 }
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +18,12 @@ if TYPE_CHECKING:
     from lmmr1.agents.policy import PolicyAgent
 
 HELP = (
-    "random, expert, answer:TEXT (always that), endpoint:URL#MODEL, a run folder, a model folder, a hub name, or tiny"
+    "random, expert, human, answer:TEXT (always that), MODULE:FUNCTION or FILE.py:FUNCTION (a script of yours), "
+    "endpoint:URL#MODEL, a run folder, a model folder, a hub name, or tiny"
 )
-ANSWER, ENDPOINT = "answer:", "endpoint:"
+ANSWER, ENDPOINT, HUMAN = "answer:", "endpoint:", "human"
+# A module, or a file of Python, and a function in it.
+SCRIPT = re.compile(r"(?P<module>[A-Za-z_][\w.]*|.+\.py):(?P<function>[A-Za-z_]\w*)")
 EXPERTS = ("expert", "solver", "oracle")
 
 
@@ -47,11 +56,53 @@ def load_agent(word: str, max_new_tokens: int = 512, temperature: float = 1.0) -
 
         endpoint = Endpoint.parse(word.removeprefix(ENDPOINT), max_new_tokens=max_new_tokens, temperature=temperature)
         return EndpointPlayer(endpoint), {"name": endpoint.model, "kind": "endpoint", "url": endpoint.url}
+    if word == HUMAN:
+        from lmmr1.agents.players.human import HumanPlayer
+
+        return HumanPlayer(), {"name": HUMAN, "kind": HUMAN}
+    script = SCRIPT.fullmatch(word)
+    if script is not None and not Path(word).exists():
+        return _load_script(word, script["module"], script["function"])
     from lmmr1.agents.players.identity import identify_policy
 
     agent = load_policy(word)
     agent.name = _name_of(word)
     return agent, identify_policy(agent, agent.name)
+
+
+def _load_script(word: str, module_name: str, function_name: str) -> tuple[Agent, dict[str, Any]]:
+    """A function of the user's as an agent; its identity holds a digest of its file, so that a changed one is another.
+
+    Raises:
+        UserError: the module cannot be imported, or has no such function.
+    """
+    from lmmr1.agents.players.scripted import ScriptedPlayer
+
+    try:
+        if module_name.endswith(".py"):
+            path = Path(module_name)
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            if not path.is_file() or spec is None or spec.loader is None:
+                raise UserError(f"the agent {word}: there is no file {module_name}")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            # As `python -m` does; the installed command would not look where the user stands.
+            if os.getcwd() not in sys.path and "" not in sys.path:
+                sys.path.insert(0, os.getcwd())
+            module = importlib.import_module(module_name)
+    except UserError:
+        raise
+    except Exception as error:  # whatever runs in the module
+        raise UserError(
+            f"the agent {word}: cannot import {module_name}: {type(error).__name__}: {error}; an agent is {HELP}"
+        ) from error
+    script = vars(module).get(function_name)
+    if not callable(script):
+        raise UserError(f"the agent {word}: {module_name} has no function {function_name}")
+    source = Path(module.__file__).read_bytes() if module.__file__ else b""
+    identity = {"name": word, "kind": "scripted", "source_sha256": hashlib.sha256(source).hexdigest()}
+    return ScriptedPlayer(script, word), identity
 
 
 def _name_of(word: str) -> str:

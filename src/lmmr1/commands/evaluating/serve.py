@@ -10,7 +10,7 @@ from lmmr1.envs.errors import UserError
 from lmmr1.envs.registry import EnvironmentConfig
 
 from .. import settings
-from .agents import ENDPOINT, EXPERTS, HELP, load_agent
+from .agents import ENDPOINT, EXPERTS, HELP, HUMAN, load_agent
 
 if TYPE_CHECKING:
     from lmmr1.envs.isolation.local import LocalEnv
@@ -83,6 +83,8 @@ def _environment(arguments: argparse.Namespace) -> LocalEnv | None:
 
     if arguments.agent in EXPERTS:
         raise UserError("the expert looks at the state of an environment, and a client's conversation has none")
+    if arguments.agent == HUMAN:
+        raise UserError("a person cannot be served: nobody answers several clients at a keyboard")
     if arguments.agent.startswith(ENDPOINT):
         raise UserError("an endpoint is served already: ask it directly")
     if arguments.env is None:

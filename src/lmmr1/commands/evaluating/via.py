@@ -57,8 +57,8 @@ def evaluate_via(
 
     tool = find_tool(tool_name)
     suite: Suite = fit_to_data(chosen.suite)
-    if chosen.agent["kind"] not in ("policy", "fixed"):
-        raise UserError(f"{chosen.agent['name']} cannot be served: give a model, or answer:TEXT")
+    if chosen.agent["kind"] not in ("policy", "fixed", "scripted"):
+        raise UserError(f"{chosen.agent['name']} cannot be served: give a model, a script, or answer:TEXT")
     python = prepare(tool, lambda line: print(line, file=sys.stderr))
     place = folder / tool.name
     # Its name is the policy's alone: evaluators keep replies by the name of a model.

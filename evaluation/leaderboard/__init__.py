@@ -1,0 +1,1 @@
+"""Agents by environments, on the same seeds."""

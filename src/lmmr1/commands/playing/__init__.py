@@ -1,0 +1,1 @@
+"""The commands that show episodes: films of them, and playing them oneself."""
