@@ -40,15 +40,14 @@ class Film:
     gif: str
 
 
-def episode_scenes(episode: Episode, title: str, values: Sequence[float] | None = None) -> list[Scene]:
+def episode_scenes(episode: Episode, title: str) -> list[Scene]:
     """One scene for each turn, and a last one that shows what came of it.
 
     Args:
         episode: as it was played or kept; the environment is not needed.
         title: the head of every page.
-        values: what a critic said at each turn; without it the curve is the sum of the rewards so far.
     """
-    reel = Reel(title, values)
+    reel = Reel(title, critic_values(episode))
     for turn in episode.turns:
         reel.add(
             turn.messages,
@@ -60,6 +59,16 @@ def episode_scenes(episode: Episode, title: str, values: Sequence[float] | None 
             reward_parts=turn.reward_parts,
         )
     return reel.end(episode.final_messages, outcome(episode), episode.success)
+
+
+def critic_values(episode: Episode) -> list[float] | None:
+    """What the critic expected at the first token of each turn; None where any turn kept nothing of a critic."""
+    values: list[float] = []
+    for turn in episode.turns:
+        if turn.credit is None or turn.credit.values is None or not len(turn.credit.values):
+            return None
+        values.append(float(turn.credit.values[0]))
+    return values or None
 
 
 def outcome(episode: Episode) -> str:

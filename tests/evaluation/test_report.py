@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmmr1.agents.episode import Episode, Turn, load_episodes, save_episodes
+from lmmr1.agents.episode import Episode, TokenCredit, Turn, load_episodes, save_episodes
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import StopReason, user
 from lmmr1.evaluation.reporting import films as films_module
@@ -233,6 +233,18 @@ def test_scenes(run_folder: Path) -> None:
     assert [scene.outcome for scene in scenes[:-1]] == [None] * len(episode.turns) and scenes[-1].outcome == "Solved"
     assert scenes[-1].image is not None and scenes[-2].image is not None
     assert not np.array_equal(scenes[-1].image, scenes[-2].image)  # the last page shows what came of it
+
+
+def test_the_curve_is_what_the_critic_expected_where_every_turn_kept_it(run_folder: Path) -> None:
+    episode = next(e for e in load_episodes(run_folder / "episodes" / "mgt") if e.env_id == "sokoban" and e.success)
+    for number, turn in enumerate(episode.turns):
+        zeros = np.zeros(2, np.float32)
+        turn.credit = TokenCredit(zeros, zeros, np.array([number / 4, 9.0], np.float32), zeros.astype(bool))
+    scenes = episode_scenes(episode, "t")[:-1]
+    expected = tuple(number / 4 for number in range(len(episode.turns)))
+    assert scenes[-1].curve == expected and {scene.curve_name for scene in scenes} == {"value (critic)"}
+    episode.turns[0].credit = None
+    assert {scene.curve_name for scene in episode_scenes(episode, "t")[:-1]} == {"return so far"}
 
 
 def test_scenes_of_an_episode_without_turns() -> None:
