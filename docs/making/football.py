@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/football.md: `python docs/make_football.py` (needs the football engine)."""
+"""Makes the pictures of docs/football.md: `python docs/making/football.py` (needs the football engine)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 import lmmr1
 
-FOLDER = Path(__file__).parent / "assets" / "football"
+FOLDER = Path(__file__).resolve().parents[1] / "assets" / "football"
 
 
 def play(steps: int, **kwargs: object) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/sokoban.md, from fixed seeds: python docs/make_sokoban_pictures.py."""
+"""Makes the pictures of docs/sokoban.md, from fixed seeds: python docs/making/sokoban.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lmmr1  # noqa: F401  (registers the ids)
 from lmmr1.envs.sokoban import SokobanEnv, parse_level, solve_level
 from lmmr1.envs.sokoban.pictures.tiles import render
 
-PICTURES = Path(__file__).resolve().parent / "assets" / "sokoban"
+PICTURES = Path(__file__).resolve().parents[1] / "assets" / "sokoban"
 # Every kind of cell is on it.
 LEVEL = "########\n#@ $  .#\n#  #.$*#\n#   #  #\n########"
 ON_TARGET = "########\n#  $  .#\n#  #+$*#\n#   #  #\n########"
