@@ -66,6 +66,22 @@ SHOWN = {
     ),
 }
 
+INDEX = """\
+# Environments
+
+Each is a Gymnasium environment of its own, and a conversation through [`ChatEnv`](../concepts.md). `lmmr1 envs` lists
+them in a terminal. What they have in common:
+
+* `gym.make(ID, ...)` takes the arguments that the page lists; a wrong one is an error that names the choices.
+* One seed gives one episode, on every machine and in every process.
+* Each knows an answer to where it is: `env.unwrapped.solution()`. `lmmr1 record ID --agent expert` films it.
+* `success` in the info says whether the task is done. Problems and levels of `split="train"` and `split="test"` are kept
+  apart by their content.
+
+Any other Gymnasium environment works as well: `lmmr1.ChatEnv(gym.make("FrozenLake-v1", render_mode="rgb_array"))`.
+
+"""
+
 
 def slug(id: str) -> str:
     """The name of an environment's page and files: "sokoban"."""
@@ -81,21 +97,11 @@ def write_pages() -> dict[str, str]:
 def write_index() -> str:
     """The page that lists them."""
     rows = [
-        f"| [![{row.id}: an episode](../assets/environments/{slug(row.id)}.gif){{ width=260 }}]({slug(row.id)}.md) "
-        f"| [`{row.id}`]({slug(row.id)}.md)<br>{documentation(row)[0]} |"
+        f"## [{slug(row.id).capitalize()}]({slug(row.id)}.md)\n\n`{row.id}`: {documentation(row)[0]}\n\n"
+        f"[![An episode of {row.id}](../assets/environments/{slug(row.id)}.gif)]({slug(row.id)}.md)\n"
         for row in REGISTRATIONS
     ]
-    return (
-        "# Environments\n\nEach is a Gymnasium environment of its own, and a conversation through "
-        "[`ChatEnv`](../concepts.md). `lmmr1 envs` lists them in a terminal.\n\n| An episode | Environment |\n"
-        "| --- | --- |\n" + "\n".join(rows) + "\n\n## What they have in common\n\n"
-        "* `gym.make(ID, ...)` takes the arguments that the page lists; a wrong one is an error that names the choices.\n"
-        "* One seed gives one episode, on every machine and in every process.\n"
-        "* Each knows an answer to where it is: `env.unwrapped.solution()`. `lmmr1 record ID --agent expert` films it.\n"
-        "* `success` in the info says whether the task is done, and `split` sets problems or levels apart for testing,\n"
-        "  by their content.\n\nAny other Gymnasium environment works as well: "
-        "`lmmr1.ChatEnv(gym.make(\"FrozenLake-v1\", render_mode=\"rgb_array\"))`.\n"
-    )
+    return INDEX + "\n".join(rows)
 
 
 def documentation(row: Registration) -> tuple[str, dict[str, str]]:
