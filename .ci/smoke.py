@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Builds the wheel and the sdist, and tries them as users meet them: in empty environments, on every Python that is here.
+"""Builds the wheel and the sdist, and tries them as users meet them: in empty environments, on every Python here.
 
     python .ci/smoke.py                     # into dist/; needs the package `build`
     python .ci/smoke.py --extras ""         # without the environment that holds the extras and trains
 
-What is tried: the wheel holds what git holds and nothing else; the sdist gives the same wheel; without extras the package imports,
-registers, makes every environment and says which extra a command needs; with extras two iterations are trained and filmed.
-Standard library alone, so that it runs before anything is installed.
+What is tried: the wheel holds what git holds and nothing else; the sdist gives the same wheel; without extras the
+package imports, registers, makes every environment and says which extra a command needs; with extras two iterations are
+trained, and an episode is filmed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ evaluation:
   tasks:
     image:
       modality: image
-      environment: {id: LMMR1/Geometry-v0, kwargs: {families: schematic, size: 84, style: slate}, chat: {instructions: brief}}
+      environment:
+        {id: LMMR1/Geometry-v0, kwargs: {families: schematic, size: 84, style: slate}, chat: {instructions: brief}}
       episodes: 4
 """
 
@@ -94,9 +95,8 @@ def contents(wheel: Path) -> dict[str, int]:
 
 def files_of_git() -> set[str]:
     """What the wheel has to hold, by its paths there."""
-    listed = subprocess.run(["git", "ls-files", *FLOORS, "src/lmmr1"], cwd=ROOT, check=True, capture_output=True, text=True)
     found = set()
-    for line in listed.stdout.splitlines():
+    for line in run("git", "ls-files", *FLOORS, "src/lmmr1").splitlines():
         path = Path(line)
         if path.suffix not in DATA and path.name != "py.typed":
             continue  # the four links, and notes such as .gitignore
@@ -176,8 +176,9 @@ def main() -> int:
     """Build and try."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where to (default: dist/)")
-    parser.add_argument("--extras", default=EXTRAS, help=f"of the environment that trains (default: {EXTRAS}); '' for none")
-    parser.add_argument("--torch", default=os.environ.get("TORCH", "torch==2.13.0"), help="what pip installs first there")
+    parser.add_argument("--extras", default=EXTRAS, help=f"what trains (default: {EXTRAS}); '' for none")
+    torch = os.environ.get("TORCH", "torch==2.13.0")
+    parser.add_argument("--torch", default=torch, help="what pip installs first there")
     parser.add_argument("--train-on", default="3.11", metavar="VERSIONS", help="Pythons that train (default: 3.11)")
     arguments = parser.parse_args()
     begun = time.monotonic()

@@ -31,8 +31,8 @@ class ExpertPlayer:
 
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
         """One reply for each conversation; the choices depend on its key and turn alone."""
-        advices = solve_all([conversation.place for conversation in conversations])
-        return [self._reply(*pair) for pair in zip(conversations, advices, strict=True)]
+        advised = solve_all([conversation.place for conversation in conversations])
+        return [self._reply(*pair) for pair in zip(conversations, advised, strict=True)]
 
     def _reply(self, conversation: Conversation, advice: Advice | Fault) -> AgentReply:
         if isinstance(advice, Fault):

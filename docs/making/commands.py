@@ -60,7 +60,8 @@ def section(parser: argparse.ArgumentParser, name: str, summary: str, depth: int
         text += "\n".join(["| Argument | Meaning |", "| --- | --- |", *rows]) + "\n\n"
     if parser.epilog:
         raw = parser.formatter_class is argparse.RawDescriptionHelpFormatter
-        text += f"```text\n{parser.epilog.strip()}\n```\n\n" if raw else f"{escape(' '.join(parser.epilog.split()))}\n\n"
+        shown_raw = f"```text\n{parser.epilog.strip()}\n```\n\n"
+        text += shown_raw if raw else f"{escape(' '.join(parser.epilog.split()))}\n\n"
     return text + "".join(
         section(child, f"{name} {word}", help, depth + 1) for word, child, help in subcommands(parser)
     )

@@ -1,6 +1,6 @@
 """A page for each registered environment, from its class's docstring; and what the pages show, which is kept.
 
-python docs/making/environments.py            # plays each one: pictures, films and conversations into assets/environments
+python docs/making/environments.py            # plays each one: pictures, films, conversations into assets/
 python docs/making/environments.py --check    # fails where a conversation is not what would be played today
 
 Football needs its engine (`make football`); without it, it is left as it is, and `--check` says so.
@@ -75,8 +75,8 @@ them in a terminal. What they have in common:
 * `gym.make(ID, ...)` takes the arguments that the page lists; a wrong one is an error that names the choices.
 * One seed gives one episode, on every machine and in every process.
 * Each knows an answer to where it is: `env.unwrapped.solution()`. `lmmr1 record ID --agent expert` films it.
-* `success` in the info says whether the task is done. Problems and levels of `split="train"` and `split="test"` are kept
-  apart by their content.
+* `success` in the info says whether the task is done. Problems and levels of `split="train"` and `split="test"` are
+  kept apart by their content.
 
 Any other Gymnasium environment works as well: `lmmr1.ChatEnv(gym.make("FrozenLake-v1", render_mode="rgb_array"))`.
 
@@ -258,7 +258,8 @@ def film(id: str) -> None:
 
     shown = SHOWN[id]
     config = lmmr1.EnvironmentConfig(id, dict(shown.kwargs), dict(shown.chat))
-    episodes = rollout(ExpertPlayer(), config.make, shown.episodes, seed=shown.seed, stream=7, greedy=True, max_turns=30)
+    expert, count = ExpertPlayer(), shown.episodes
+    episodes = rollout(expert, config.make, count, seed=shown.seed, stream=7, greedy=True, max_turns=30)
     assert all(episode.failure is None for episode in episodes), [episode.failure for episode in episodes]
     scenes = [scene for episode in episodes for scene in episode_scenes(episode, f"{id}, expert")]
     seconds = 3.0 if shown.turns == 1 else 0.8

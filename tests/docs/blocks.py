@@ -1,8 +1,8 @@
 """The blocks of code of the pages, and what is known about the commands in them.
 
-A comment before a block says what cannot be done with it here: ``<!-- not run: needs a GPU -->`` (it is parsed all the same), or
-``<!-- needs: MODULE -->`` (run where the module is installed). ``<!-- file: NAME`` begins a file that the page's blocks find beside
-them, up to ``-->``; a block of YAML with a ``name`` is written to ``NAME.yaml``.
+A comment before a block says what cannot be done with it here: ``<!-- not run: needs a GPU -->`` (it is parsed all the
+same), or ``<!-- needs: MODULE -->`` (run where the module is installed). ``<!-- file: NAME`` begins a file that the
+page's blocks find beside them, up to ``-->``; a block of YAML with a ``name`` is written to ``NAME.yaml``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every block of code of the docs: Python is run, commands are run or parsed, YAML is read. None is passed over in silence."""
+"""Every block of code of the docs: Python is run, commands are run or parsed, YAML is read; none is passed over."""
 
 from __future__ import annotations
 
