@@ -40,9 +40,9 @@ class Conversation:
     messages: list[Message]
     new_messages: list[Message]
     key: tuple[int, ...]
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list[Turn])
     prefix: Prefix | None = None
-    pixels: list[list[PixelInput]] = field(default_factory=list)
+    pixels: list[list[PixelInput]] = field(default_factory=list[list[PixelInput]])
 
     @property
     def env(self) -> ChatEnv:

@@ -1,5 +1,9 @@
 """ChatEnv: any Gymnasium world as a conversation. Messages come out, the text of a reply goes in."""
 
+# What users hand in is checked, whatever its type says; NumPy's and Gymnasium's types are partly unknown.
+# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import difflib
@@ -152,7 +156,7 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         self._shown = ""
 
     def _check_spec(self, spec: ChatSpec) -> None:
-        space = self.env.action_space
+        space: Any = self.env.action_space
         if self._answers_are_actions and self.max_actions > 1:
             raise UserError("max_actions must be 1 in a world whose action is a text")
         if spec.action_names is None:
@@ -215,7 +219,8 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
             raise UserError(f"a reply must be a string, not {type(action).__name__}")
         reply = self.reply_format.parse(action)
         orders = self._read_orders(reply)
-        task, names, terminated, truncated = 0.0, [], False, False
+        names: list[str] = []
+        task, terminated, truncated = 0.0, False, False
         for native_action, name in zip(orders.actions, orders.names, strict=True):
             observation, reward, terminated, truncated, native_info = self.env.step(native_action)
             if terminated not in (True, False) or truncated not in (True, False):
@@ -241,7 +246,7 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
             invalid_reward=self.invalid_reward,
             penalties=self.penalties.parts(action),
         )
-        info = {
+        info: dict[str, Any] = {
             **native_info,
             "reward_parts": parts,
             "reply": reply,

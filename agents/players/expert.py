@@ -50,5 +50,6 @@ class ExpertPlayer:
             return AgentReply(text)
         _, added, _ = self.speaker.prompt(conversation)
         loaded = self.speaker.loaded
-        ids = [*loaded.tokenizer.encode(text, add_special_tokens=False), loaded.end_ids[0]]
+        spoken: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)  # pyright: ignore[reportUnknownMemberType]
+        ids = [*spoken, loaded.end_ids[0]]
         return AgentReply(text, added, np.array(ids, np.int32), np.zeros(len(ids), np.float32))

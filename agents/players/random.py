@@ -1,5 +1,8 @@
 """The player at random: any legal action, evenly. What every other agent has to beat."""
 
+# What users hand in is checked, whatever its type says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import copy

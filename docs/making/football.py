@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +14,7 @@ import lmmr1
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "football"
 
 
-def play(steps: int, **kwargs: object) -> np.ndarray:
+def play(steps: int, **kwargs: Any) -> np.ndarray:
     """A picture after some steps of the scripted player."""
     env = gym.make("LMMR1/Football-v0", render_mode="rgb_array", width=640, observation="simple115", **kwargs).unwrapped
     env.reset(seed=4)

@@ -58,6 +58,7 @@ def save_boards(name: str) -> None:
     )
     envs.reset(seed=0)
     rng = np.random.default_rng(0)
+    boards = np.zeros(0)
     for _ in range(20):
         boards = envs.step(rng.integers(4, size=32))[0]
     rows = boards.reshape(4, 8, *boards.shape[1:])

@@ -1,4 +1,4 @@
-"""The site: no link leads nowhere, no picture is mute, nothing is fetched from elsewhere, all that is public is there."""
+"""The site: no link leads nowhere, no picture is mute, nothing comes from elsewhere, all that is public is there."""
 
 from __future__ import annotations
 
