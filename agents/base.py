@@ -42,7 +42,7 @@ class Conversation:
     key: tuple[int, ...]
     turns: list[Turn] = field(default_factory=list[Turn])
     prefix: Prefix | None = None
-    pixels: list[list[PixelInput]] = field(default_factory=list[list[PixelInput]])
+    pixels: list[list[PixelInput]] = field(default_factory=list)  # pyright: ignore[reportUnknownVariableType]
 
     @property
     def env(self) -> ChatEnv:

@@ -31,7 +31,7 @@ from lmmr1.envs.messages import (
     text_part,
     user,
 )
-from lmmr1.envs.reply import REPLY_FORMATS, Orders, Reply, quote, read_orders
+from lmmr1.envs.reply import REPLY_FORMATS, Orders, Reply, ReplyFormat, quote, read_orders
 from lmmr1.envs.rewards.composition import (
     REWARD_MODES,
     RewardMode,
@@ -137,15 +137,15 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         describe_actions(env.action_space)  # raises for a space that cannot be spoken to
         self.chat_spec = spec
         self.instructions = instructions
-        self.reply_format = REPLY_FORMATS[reply_format]
+        self.reply_format: ReplyFormat = REPLY_FORMATS[reply_format]
         self.reward: RewardRule = reward
         self.reward_mode: RewardMode = reward_mode
         self.format_weight = format_weight
         self.invalid_reward = invalid_reward
-        self.penalties = Penalties.read(penalties)
-        self.needs_thought = spec.needs_thought if needs_thought is None else needs_thought
+        self.penalties: Penalties = Penalties.read(penalties)
+        self.needs_thought: bool = spec.needs_thought if needs_thought is None else needs_thought
         self.max_turns = max_turns
-        self.max_actions = spec.max_actions if max_actions is None else max_actions
+        self.max_actions: int = spec.max_actions if max_actions is None else max_actions
         self._answers_are_actions = isinstance(env.action_space, (Utterance, Text))
         self._check_spec(spec)
         self.observation_space = Chat()
