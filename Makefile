@@ -73,7 +73,8 @@ types: $(COMPLETE)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(COMPLETE)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+	@# --quiet would also silence the warnings that --strict counts.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
 
 # SMOKE="--extras ''" leaves out the environment that trains; another Python that is here is tried as well.
 dist: $(COMPLETE)

@@ -54,7 +54,7 @@ class Page(HTMLParser):
 
 def build(folder: Path) -> str:
     """Build the site; what MkDocs had to say. A warning fails."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environ_with(environment), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
