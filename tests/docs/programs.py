@@ -15,7 +15,8 @@ from .messages import ROOT
 # Cheap, and the same wherever they run: these are run for real.
 RUN = {"envs", "recipes", "grade", "size", "dataset", "--version"}
 # Other people's programs, whose words nobody here can check.
-FOREIGN = {"git", "cd", "export", "source", "apt-get", "ray", "hf", "ls", "cat", "mkdir", "docker", "kill"}
+FOREIGN = {"git", "cd", "export", "source", "apt-get", "ray", "hf", "ls", "cat", "cp", "rm", "mkdir", "docker", "kill"}
+FOREIGN |= {"pytest", "curl", "echo"}
 PYTHONS = re.compile(r"(\S*/)?python3?(\.\d+)?$")
 PIPS = re.compile(r"(\S*/)?pip3?$")
 
@@ -88,6 +89,8 @@ def check_recipe(arguments: argparse.Namespace, folder: Path, here: bool) -> Non
     from lmmr1.envs.errors import UserError
     from lmmr1.training import recipe
 
+    if arguments.recipe is None:
+        return  # the command names an environment instead
     place = folder / arguments.recipe
     if place.is_file() or arguments.recipe in recipe.recipe_names():
         named = str(place) if place.is_file() else arguments.recipe
