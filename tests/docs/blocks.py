@@ -47,7 +47,8 @@ class Block:
     @property
     def where(self) -> str:
         """File and line, as error messages say it."""
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        place = self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page.name
+        return f"{place}:{self.line}"
 
 
 def read_blocks(page: Path) -> list[Block]:

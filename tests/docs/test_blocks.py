@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import json
 import os
@@ -48,8 +49,25 @@ def is_missing(module: str) -> bool:
 @pytest.mark.parametrize("page", pages_with("python"), ids=name)
 def test_python_runs(page: Path, tmp_path: Path, fared: Counter[str]) -> None:
     write_files(page, tmp_path)
+    run_python(BLOCKS[page], tmp_path, fared)
+
+
+def test_python_of_the_generated_pages_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fared: Counter[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs/making")
+    generated = importlib.import_module("environments").write_pages()
+    assert len(generated) > 5
+    for path, text in generated.items():
+        page = tmp_path / path.replace("/", "-")
+        page.write_text(text, encoding="utf-8")
+        run_python(read_blocks(page), tmp_path, fared)
+
+
+def run_python(blocks: list[Block], folder: Path, fared: Counter[str]) -> None:
+    """Run the blocks of Python in one namespace, in a folder."""
     to_run: list[tuple[str, int, str]] = []
-    for block in BLOCKS[page]:
+    for block in blocks:
         if block.kind != "python":
             continue
         if block.reason or (block.needs and is_missing(block.needs)):
@@ -58,10 +76,10 @@ def test_python_runs(page: Path, tmp_path: Path, fared: Counter[str]) -> None:
         else:
             to_run.append((block.where, block.line, block.text))
     if to_run:
-        (tmp_path / "blocks.json").write_text(json.dumps(to_run), encoding="utf-8")
+        (folder / "blocks.json").write_text(json.dumps(to_run), encoding="utf-8")
         command = [sys.executable, "-c", PROGRAM, "blocks.json"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{name(page)}: {done.stderr}"
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
         fared["Python, run"] += len(to_run)
 
 
