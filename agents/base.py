@@ -42,9 +42,9 @@ class Conversation:
     messages: list[Message]
     new_messages: list[Message]
     key: tuple[int, ...]
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list[Turn])
     prefix: Prefix | None = None
-    pixels: list[list[PixelInput]] = field(default_factory=list)
+    pixels: list[list[PixelInput]] = field(default_factory=list)  # pyright: ignore[reportUnknownVariableType]
 
     @property
     def env(self) -> ChatEnv:

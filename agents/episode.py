@@ -90,10 +90,10 @@ class Turn:
     text: str
     thought: str = ""
     answer: str = ""
-    actions: list[str] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list[str])
     well_formed: bool = False
     reward: float = 0.0
-    reward_parts: dict[str, float] = field(default_factory=dict)
+    reward_parts: dict[str, float] = field(default_factory=dict[str, float])
     prompt_ids: np.ndarray = field(default_factory=_no_ids)
     reply_ids: np.ndarray = field(default_factory=_no_ids)
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -128,12 +128,12 @@ class Episode:
     key: tuple[int, ...]
     group: int
     context: str = "conversation"
-    turns: list[Turn] = field(default_factory=list)
-    final_messages: list[Message] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list[Turn])
+    final_messages: list[Message] = field(default_factory=list[Message])
     stop_reason: StopReason = StopReason.TASK_ENDED
     success: bool | None = None
     failure: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def terminated(self) -> bool:
@@ -183,10 +183,10 @@ def save_episodes(folder: Path, episodes: Sequence[Episode]) -> None:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     names: dict[bytes, str] = {}
 
-    def message(shown: Message) -> dict:
+    def message(shown: Message) -> dict[str, Any]:
         return {"role": shown["role"], "content": [part(p) for p in shown["content"]]}
 
-    def part(shown: Part) -> dict:
+    def part(shown: Part) -> dict[str, str]:
         if shown["type"] == "text":
             return {"type": "text", "text": shown["text"]}
         identity = shown["image"].tobytes() + str(shown["image"].shape).encode()
@@ -228,10 +228,10 @@ def load_episodes(folder: Path) -> list[Episode]:
         raise UserError(f"{folder} holds no episodes ({EPISODES_FILE} is missing)")
     images: dict[str, np.ndarray] = {}
 
-    def message(row: dict) -> Message:
+    def message(row: dict[str, Any]) -> Message:
         return {"role": row["role"], "content": [part(p) for p in row["content"]]}
 
-    def part(row: dict) -> Part:
+    def part(row: dict[str, Any]) -> Part:
         if row["type"] == "text":
             return {"type": "text", "text": row["text"]}
         name = row["image"]
@@ -241,7 +241,7 @@ def load_episodes(folder: Path) -> list[Episode]:
             images[name] = np.asarray(Image.open(folder / name).convert("RGB"))
         return {"type": "image", "image": images[name]}
 
-    episodes = []
+    episodes: list[Episode] = []
     # Bytes, and nothing but line feeds: Unicode knows other ends of lines, and any text may hold one.
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):

@@ -1,5 +1,9 @@
 """ChatEnv: any Gymnasium world as a conversation. Messages come out, the text of a reply goes in."""
 
+# What users hand in is checked, whatever its type says; NumPy's and Gymnasium's types are partly unknown.
+# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import difflib
@@ -27,7 +31,7 @@ from lmmr1.envs.messages import (
     text_part,
     user,
 )
-from lmmr1.envs.reply import REPLY_FORMATS, Orders, Reply, quote, read_orders
+from lmmr1.envs.reply import REPLY_FORMATS, Orders, Reply, ReplyFormat, quote, read_orders
 from lmmr1.envs.rewards.composition import (
     REWARD_MODES,
     RewardMode,
@@ -133,15 +137,15 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         describe_actions(env.action_space)  # raises for a space that cannot be spoken to
         self.chat_spec = spec
         self.instructions = instructions
-        self.reply_format = REPLY_FORMATS[reply_format]
+        self.reply_format: ReplyFormat = REPLY_FORMATS[reply_format]
         self.reward: RewardRule = reward
         self.reward_mode: RewardMode = reward_mode
         self.format_weight = format_weight
         self.invalid_reward = invalid_reward
-        self.penalties = Penalties.read(penalties)
-        self.needs_thought = spec.needs_thought if needs_thought is None else needs_thought
+        self.penalties: Penalties = Penalties.read(penalties)
+        self.needs_thought: bool = spec.needs_thought if needs_thought is None else needs_thought
         self.max_turns = max_turns
-        self.max_actions = spec.max_actions if max_actions is None else max_actions
+        self.max_actions: int = spec.max_actions if max_actions is None else max_actions
         self._answers_are_actions = isinstance(env.action_space, (Utterance, Text))
         self._check_spec(spec)
         self.observation_space = Chat()
@@ -152,7 +156,7 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         self._shown = ""
 
     def _check_spec(self, spec: ChatSpec) -> None:
-        space = self.env.action_space
+        space: Any = self.env.action_space
         if self._answers_are_actions and self.max_actions > 1:
             raise UserError("max_actions must be 1 in a world whose action is a text")
         if spec.action_names is None:
@@ -215,7 +219,8 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
             raise UserError(f"a reply must be a string, not {type(action).__name__}")
         reply = self.reply_format.parse(action)
         orders = self._read_orders(reply)
-        task, names, terminated, truncated = 0.0, [], False, False
+        names: list[str] = []
+        task, terminated, truncated = 0.0, False, False
         for native_action, name in zip(orders.actions, orders.names, strict=True):
             observation, reward, terminated, truncated, native_info = self.env.step(native_action)
             if terminated not in (True, False) or truncated not in (True, False):
@@ -241,7 +246,7 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
             invalid_reward=self.invalid_reward,
             penalties=self.penalties.parts(action),
         )
-        info = {
+        info: dict[str, Any] = {
             **native_info,
             "reward_parts": parts,
             "reply": reply,

@@ -1,5 +1,9 @@
 """ChatSpec: how a world is spoken to; and how any Gymnasium world is described that does not say so itself."""
 
+# What users hand in is checked, whatever its type says; NumPy's and Gymnasium's types are partly unknown.
+# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

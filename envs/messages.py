@@ -4,6 +4,10 @@ A message has a role and a list of parts; a part is a piece of text or one pictu
 plain arrays here: nothing on this floor knows about tokens, templates or transport formats.
 """
 
+# What users hand in is checked, whatever its type says; NumPy's and Gymnasium's types are partly unknown.
+# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

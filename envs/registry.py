@@ -19,7 +19,7 @@ class Registration:
 
     id: str
     entry_point: str
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     max_episode_steps: int | None = None
     vector_entry_point: str | None = None
     # Whether it can take down its process, so that rollouts play it in worker processes if nothing else is asked for.
@@ -45,7 +45,7 @@ def register_all() -> None:
     """Register every row of the table with Gymnasium, once."""
     for row in REGISTRATIONS:
         if row.id not in gym.registry:
-            gym.register(
+            gym.register(  # pyright: ignore[reportUnknownMemberType]
                 row.id,
                 row.entry_point,
                 kwargs=dict(row.kwargs),
@@ -72,8 +72,8 @@ class EnvironmentConfig:
     """
 
     id: str
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    chat: dict[str, Any] = field(default_factory=dict)
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    chat: dict[str, Any] = field(default_factory=dict[str, Any])
     weight: float = 1.0
     order: Literal["random", "epochs"] | None = None
 

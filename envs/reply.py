@@ -4,6 +4,9 @@ Everything here takes time linear in the length of the reply, whatever the reply
 nothing: a reply comes from a policy that is being optimised against this very code.
 """
 
+# NumPy's and Gymnasium's types are partly unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import re
@@ -224,7 +227,8 @@ def read_orders(answer: str, space: Space[Any], action_names: Sequence[str] | No
     if count > max_actions:
         limit = "one action" if max_actions == 1 else f"at most {max_actions} actions"
         return Orders(problem=f"The answer may hold {limit}, but it held {count}.")
-    actions, names = [], []
+    actions: list[Any] = []
+    names: list[str] = []
     for item in answer.split(separator):
         action, name, problem = read_one(item.strip(), space, action_names)
         if problem is not None:

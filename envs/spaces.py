@@ -5,6 +5,10 @@ default, and in an ``AsyncVectorEnv`` with shared memory it keeps returning the 
 Both spaces here hold any Unicode text, and both work in ``SyncVectorEnv`` and in ``AsyncVectorEnv``.
 """
 
+# What users hand in is checked, whatever its type says; NumPy's and Gymnasium's types are partly unknown.
+# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import base64
@@ -237,7 +241,7 @@ def _decode_chat(data: bytes) -> list[Message]:
 
 @batch_space.register(Utterance)
 @batch_space.register(Chat)
-def _batch(space: Utterance | Chat, n: int = 1) -> Tuple:
+def _batch(space: Utterance | Chat, n: int = 1) -> Tuple[Any]:
     generator = deepcopy(space.np_random)
     batch = Tuple(tuple(deepcopy(space) for _ in range(n)))
     batch.seed([int(seed) for seed in generator.integers(0, 2**31 - 1, size=n)])
@@ -246,7 +250,7 @@ def _batch(space: Utterance | Chat, n: int = 1) -> Tuple:
 
 @batch_differing_spaces.register(Utterance)
 @batch_differing_spaces.register(Chat)
-def _batch_differing(spaces: Sequence[Utterance | Chat]) -> Tuple:
+def _batch_differing(spaces: Sequence[Utterance | Chat]) -> Tuple[Any]:
     return Tuple(tuple(deepcopy(space) for space in spaces))
 
 

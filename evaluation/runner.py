@@ -99,7 +99,8 @@ def evaluate(
                     place.close()
         results[task.name] = {mode: summarize(episodes, seed) for mode, episodes in played.items()}
         if samples is not None:
-            samples[task.name] = next(iter(played.values()), [])[:num_samples]
+            none: list[Episode] = []
+            samples[task.name] = next(iter(played.values()), none)[:num_samples]
     return results
 
 

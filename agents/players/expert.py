@@ -34,8 +34,8 @@ class ExpertPlayer:
 
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
         """One reply for each conversation; the choices depend on its key and turn alone."""
-        advices = solve_all([conversation.place for conversation in conversations])
-        return [self._reply(*pair) for pair in zip(conversations, advices, strict=True)]
+        advised = solve_all([conversation.place for conversation in conversations])
+        return [self._reply(*pair) for pair in zip(conversations, advised, strict=True)]
 
     def _reply(self, conversation: Conversation, advice: Advice | Fault) -> AgentReply:
         if isinstance(advice, Fault):
@@ -53,5 +53,6 @@ class ExpertPlayer:
             return AgentReply(text)
         _, added, _ = self.speaker.prompt(conversation)
         loaded = self.speaker.loaded
-        ids = [*loaded.tokenizer.encode(text, add_special_tokens=False), loaded.end_ids[0]]
+        spoken: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)  # pyright: ignore[reportUnknownMemberType]
+        ids = [*spoken, loaded.end_ids[0]]
         return AgentReply(text, added, np.array(ids, np.int32), np.zeros(len(ids), np.float32))

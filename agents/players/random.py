@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def _answer(env: ChatEnv, entropy: np.random.SeedSequence) -> str:
         return str(np.random.default_rng(entropy).choice(names))
     space = copy.deepcopy(env.env.action_space)  # its own generator stays where it is
     space.seed(int(entropy.generate_state(1)[0]))
-    action = space.sample()
+    action: Any = space.sample()
     if isinstance(action, str):
         return action.strip() or "?"  # an answer of spaces is none
-    return " ".join(str(number) for number in np.ravel(action).tolist())
+    numbers: list[Any] = np.ravel(action).tolist()
+    return " ".join(str(number) for number in numbers)

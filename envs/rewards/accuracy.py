@@ -7,6 +7,9 @@ LaTeX with sympy. An answer comes from a policy that is being optimised against 
 worker processes that are killed when they take too long or a gigabyte; see ``symbolic.py``.
 """
 
+# What users hand in is checked, whatever its type says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import re

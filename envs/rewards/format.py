@@ -43,7 +43,7 @@ def find_trick(reply: Reply, shown: str = "", success: bool | None = None, thoug
         return "empty thought"
     if success is not True and len([part for part in ALTERNATIVES.split(reply.answer) if part.strip(" ,.;")]) > 1:
         return "several answers"
-    copied = _runs(shown) if shown else set()
+    copied: set[tuple[str, ...]] = _runs(shown) if shown else set()
     if copied and _copied_share(reply.thought, copied, ECHO_WORDS) >= ECHO_SHARE:
         return "echo"
     if copied and success is not True and _copied_share(reply.answer, copied, ANSWER_ECHO_WORDS) >= ECHO_SHARE:

@@ -1,5 +1,8 @@
 """What a reply may pay for its length and for saying the same thing again; both are off unless asked for."""
 
+# What users hand in is checked, whatever its type says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import math
@@ -68,7 +71,7 @@ class Penalties:
         Args:
             text: the whole reply; what comes after 131,072 characters counts as length only.
         """
-        paid = {}
+        paid: dict[str, float] = {}
         if self.length:
             paid["length"] = -self.length * length_share(len(text.split()), self.length_free, self.length_limit)
         if self.repetition:

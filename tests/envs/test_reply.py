@@ -106,7 +106,7 @@ HOSTILE = [
     "<think>" * (MEGABYTE // 7),
     "</think>" * (MEGABYTE // 8),
     "<answer>" * (MEGABYTE // 8),
-    "<think></think><answer>" + "</answe" * (MEGABYTE // 7),
+    "<think></think><answer>" + "</answe" * (MEGABYTE // 7),  # codespell:ignore answe
     "<" * MEGABYTE,
     " " * MEGABYTE,
     "<think>" + " " * MEGABYTE + "</think>" + "\n" * MEGABYTE + "<answer>" + "," * MEGABYTE + "</answer>",

@@ -214,7 +214,7 @@ def test_the_best_checkpoint_outlives_newer_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("figure", "message"),
     [
-        ("evaluation/image/greedy/sucess", "start has no figure 'evaluation/image/greedy/sucess'; it has evaluation/"),
+        ("evaluation/image/greedy/solved", "start has no figure 'evaluation/image/greedy/solved'; it has evaluation/"),
         ("rewards", "words has no figure 'rewards'; it has episodes, "),
     ],
 )

@@ -44,7 +44,7 @@ class EvaluationTaskConfig:
 class EvaluationConfig:
     """How the policy is judged before the first stage and after each one."""
 
-    tasks: dict[str, EvaluationTaskConfig] = field(default_factory=dict)
+    tasks: dict[str, EvaluationTaskConfig] = field(default_factory=dict[str, EvaluationTaskConfig])
     """The tasks, by the name that reports use."""
     max_new_tokens: int = 40
     """Longest reply, in tokens."""

@@ -31,9 +31,9 @@ class StageConfig:
     """One line: what this stage is for."""
     iterations: int = 1
     """Rounds of collecting and learning; an sft stage counts its steps in sft.steps and leaves this 1."""
-    environments: list[EnvironmentConfig] = field(default_factory=list)
+    environments: list[EnvironmentConfig] = field(default_factory=list[EnvironmentConfig])
     """The environments that a ppo stage plays, in proportion to their weights; `levels` stand for several of them."""
-    demonstrations: list[DemonstrationConfig] = field(default_factory=list)
+    demonstrations: list[DemonstrationConfig] = field(default_factory=list[DemonstrationConfig])
     """Whose replies an sft stage imitates, in proportion to the weights of the environments."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """How episodes are collected; in an sft stage those of demonstrations with source 'rollouts'."""
@@ -132,7 +132,7 @@ class RunConfig:
     """The model that is trained."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """What samples its replies."""
-    stages: dict[str, StageConfig] = field(default_factory=dict)
+    stages: dict[str, StageConfig] = field(default_factory=dict[str, StageConfig])
     """The stages by name, run in the order written."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """How the policy is judged."""

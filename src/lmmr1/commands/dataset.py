@@ -6,7 +6,6 @@ import argparse
 import warnings
 from typing import Any
 
-from lmmr1.envs.datasets import DatasetWarning, open_dataset
 from lmmr1.envs.errors import UserError
 
 MOST_PRINTED = 20
@@ -33,6 +32,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print what was found."""
+    from lmmr1.envs.datasets import DatasetWarning, open_dataset
+
     columns: dict[str, str] = {}
     for column in arguments.column:
         kind, equals, name = column.partition("=")

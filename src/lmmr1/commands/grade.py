@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmmr1.envs.errors import UserError
-from lmmr1.envs.rewards.accuracy import CACHE_SIZE, Judgement, configure_grader, judge
+
+if TYPE_CHECKING:
+    from lmmr1.envs.rewards.accuracy import Judgement
 
 _EPILOG = """\
 equal: the same; different: not the same; unverifiable: cannot be told (GOLD cannot be read, or ANSWER would take too
@@ -52,6 +54,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Grade; the exit code."""
+    from lmmr1.envs.rewards.accuracy import CACHE_SIZE, configure_grader
+
     pairs = list(_gather(arguments))
     configure_grader(workers=arguments.workers, cache_size=CACHE_SIZE)
     # Threads only wait: what takes long happens in the worker processes.
@@ -63,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _judge(pair: _Pair) -> Judgement:
+    from lmmr1.envs.rewards.accuracy import judge
+
     return judge(pair.gold, pair.answer, choices=pair.choices, tolerance=pair.tolerance)
 
 

@@ -17,7 +17,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert subprocess.run([sys.executable, str(DOCS / "make_gallery.py"), "--check"]).returncode == 0
+    assert subprocess.run([sys.executable, str(DOCS / "making/gallery.py"), "--check"]).returncode == 0
 
 
 def test_every_family_has_its_picture_and_all_are_small() -> None:

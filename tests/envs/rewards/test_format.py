@@ -187,7 +187,7 @@ def test_the_reward_of_the_paper_is_additive_and_ungated() -> None:
         ({"reward": "paper"}, "reward must be one of"),
         ({"reward": "lmmr1-paper", "reward_mode": "gated"}, "leave out reward_mode"),
         ({"reward": "lmmr1-paper", "format_weight": 0.1}, "format_weight"),
-        ({"penalties": {"lenght": 1.0}}, "unknown key 'lenght'"),
+        ({"penalties": {"lenght": 1.0}}, "unknown key 'lenght'"),  # codespell:ignore lenght
         ({"penalties": {"length": -1.0}}, "penalties.length"),
         ({"penalties": {"length_free": 9, "length_limit": 9}}, "below penalties.length_limit"),
         ({"penalties": {"repetition_words": 0}}, "penalties.repetition_words"),

@@ -74,7 +74,7 @@ def test_dead_is_not_asked_for_nothing():
 
 def test_unknown_reward_terms():
     with pytest.raises(UserError, match="unknown term 'closser'; did you mean 'closer'"):
-        SokobanEnv(rewards={"closser": 1.0})
+        SokobanEnv(rewards={"closser": 1.0})  # codespell:ignore closser
     with pytest.raises(UserError, match="solved is 'ten'"):
         SokobanEnv(rewards={"solved": "ten"})  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match="step is nan"):

@@ -1,7 +1,7 @@
 """Makes docs/gallery.md and its pictures: one sample of every family, from fixed seeds.
 
-python docs/make_gallery.py            # writes the page and the pictures
-python docs/make_gallery.py --check    # fails where the page is not what would be written
+python docs/making/gallery.py            # writes the page and the pictures
+python docs/making/gallery.py --check    # fails where the page is not what would be written
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from lmmr1.envs.perception.families import PERCEPTION_GROUPS
 from lmmr1.envs.reasoning.env import ReasoningEnv
 from lmmr1.envs.reasoning.problems import GROUPS as TEXT_GROUPS
 
-DOCS = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parents[1]
 PICTURES = DOCS / "assets" / "gallery"
 INTRODUCTION = """# Gallery
 
 One sample of every family of `LMMR1/Geometry-v0`, `LMMR1/Perception-v0` and `LMMR1/Reasoning-v0`, at level 5, with its
-question, its answer and its worked solution. `python docs/make_gallery.py` makes this page. What is given is in the
+question, its answer and its worked solution. `python docs/making/gallery.py` makes this page. What is given is in the
 picture; with `modality="text_only"` the same question says all in words, with `modality="image_only"` it stands under
 the picture. Pose, names, colours and style are random, the numbers have no end, and levels go from 1 to 10.
 

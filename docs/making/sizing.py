@@ -1,4 +1,4 @@
-"""Writes the tables of sizing.md: `python docs/make_sizing.py`, some minutes on one core.
+"""Writes the tables of sizing.md: `python docs/making/sizing.py`, some minutes on one core.
 
 Everything between two comments of one name is replaced.
 """
@@ -18,7 +18,7 @@ from lmmr1.training.sizing.compute import GPUS, decode_step, forward_operations,
 from lmmr1.training.sizing.estimate import GIB, Estimate, Setting, assumed_lengths, estimate, find_stage
 from lmmr1.training.sizing.shape import QWEN2_5_VL_3B, QWEN2_5_VL_7B, ModelShape
 
-PAGE = Path(__file__).with_name("sizing.md")
+PAGE = Path(__file__).resolve().parents[1] / "sizing.md"
 RECIPES = ("fre_text", "mgt_geo", "mgt_percereason", "mgt_sokoban")
 SETTING = Setting()
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/sokoban.md, from fixed seeds: python docs/make_sokoban_pictures.py."""
+"""Makes the pictures of docs/sokoban.md, from fixed seeds: python docs/making/sokoban.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lmmr1  # noqa: F401  (registers the ids)
 from lmmr1.envs.sokoban import SokobanEnv, parse_level, solve_level
 from lmmr1.envs.sokoban.pictures.tiles import render
 
-PICTURES = Path(__file__).resolve().parent / "assets" / "sokoban"
+PICTURES = Path(__file__).resolve().parents[1] / "assets" / "sokoban"
 # Every kind of cell is on it.
 LEVEL = "########\n#@ $  .#\n#  #.$*#\n#   #  #\n########"
 ON_TARGET = "########\n#  $  .#\n#  #+$*#\n#   #  #\n########"
@@ -58,6 +58,7 @@ def save_boards(name: str) -> None:
     )
     envs.reset(seed=0)
     rng = np.random.default_rng(0)
+    boards = np.zeros(0)
     for _ in range(20):
         boards = envs.step(rng.integers(4, size=32))[0]
     rows = boards.reshape(4, 8, *boards.shape[1:])

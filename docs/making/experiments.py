@@ -1,6 +1,6 @@
 """Makes docs/experiments.md from the results of the experiments: run `lmmr1 experiment NAME` for each of them first.
 
-python docs/make_experiments.py experiments
+python docs/making/experiments.py experiments
 """
 
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmmr1.evaluation.experiments.experiment import experiment_names
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parents[1]
 ORDER = ("fre", "mgt", "sft_rl", "alpha", "data_quality", "transfer", "kl", "length")
 HEAD = """\
 # The paper's experiments at tiny scale

@@ -1,8 +1,9 @@
-"""Makes the pictures of docs/football.md: `python docs/make_football.py` (needs the football engine)."""
+"""Makes the pictures of docs/football.md: `python docs/making/football.py` (needs the football engine)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -10,10 +11,10 @@ from PIL import Image
 
 import lmmr1
 
-FOLDER = Path(__file__).parent / "assets" / "football"
+FOLDER = Path(__file__).resolve().parents[1] / "assets" / "football"
 
 
-def play(steps: int, **kwargs: object) -> np.ndarray:
+def play(steps: int, **kwargs: Any) -> np.ndarray:
     """A picture after some steps of the scripted player."""
     env = gym.make("LMMR1/Football-v0", render_mode="rgb_array", width=640, observation="simple115", **kwargs).unwrapped
     env.reset(seed=4)
