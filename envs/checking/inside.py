@@ -1,0 +1,55 @@
+"""What runs in the process that may be killed: it takes one order, and sends what it finds as it finds it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from typing import IO, Any
+
+from lmmr1.envs.isolation.frames import read_frames, write_frame
+from lmmr1.envs.isolation.outcomes import describe_error
+
+from .case import Case, Watch
+from .examining import GROUPS, RefusedError, examine, groups_for
+from .seeding import write_transcript
+
+
+def main() -> None:
+    """Obey the one order that comes."""
+    # What an environment prints must not come between the frames, and it gets no part of the orders either.
+    orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    verb, source, chat, limits = pickle.loads(next(read_frames(orders)))
+    watch = Watch(limits.deadline, os.fdopen(os.dup(2), "w"))
+    case = Case(source, chat, limits, watch)
+    try:
+        _obey(verb, case, answers)
+    except RefusedError as error:
+        _send(answers, ("refused", str(error)))
+    except (Exception, SystemExit) as error:  # whatever the world's constructor raises
+        _send(answers, ("unmade", describe_error(error)))
+    watch.rest()
+    answers.close()
+    sys.stderr.flush()
+    os._exit(0)  # threads that an environment left behind must not keep it
+
+
+def _obey(verb: str, case: Case, answers: IO[bytes]) -> None:
+    groups = groups_for(case)
+    if verb == "transcript":
+        if groups is not GROUPS:
+            from . import agents
+
+            return _send(answers, ("transcript", agents.write_transcript(case)))
+        return _send(answers, ("transcript", write_transcript(case)))
+    _send(answers, ("names", tuple(name for group in groups for name in group.names)))
+    for item in examine(case, groups):
+        _send(answers, ("item", item))
+    _send(answers, ("done", None))
+
+
+def _send(answers: IO[bytes], message: tuple[str, Any]) -> None:
+    write_frame(answers, pickle.dumps(message))
