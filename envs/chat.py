@@ -331,11 +331,16 @@ def make_chat(id: str, *, chat: Mapping[str, Any] | None = None, **kwargs: Any) 
         UserError: see ``make_world``; or an argument of ``chat`` is unknown.
     """
     chat = {} if chat is None else dict(chat)
+    check_names(chat)
+    return ChatEnv(make_world(id, **kwargs), **chat)
+
+
+def check_names(chat: Mapping[str, Any]) -> None:
+    """Refuse, with a ``UserError``, what is no argument of ``ChatEnv``."""
     known = list(inspect.signature(ChatEnv.__init__).parameters)[2:]
     for name in chat:
         if name not in known:
             raise UserError(f"chat: unknown argument {name!r}{_suggest(str(name), known)}; known: {', '.join(known)}")
-    return ChatEnv(make_world(id, **kwargs), **chat)
 
 
 def make_world(id: str, *, passive_checker: bool = True, **kwargs: Any) -> gym.Env[Any, Any]:

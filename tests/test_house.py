@@ -40,7 +40,7 @@ HOMES = {
     "av": ("envs/recording.py",),
     "matplotlib": ("evaluation/",),
     "pygame": ("envs/window.py", "src/lmmr1/commands/window.py"),
-    "pettingzoo": ("envs/football/", "envs/parallel_chat.py", "envs/checking/agents.py"),
+    "pettingzoo": ("envs/football/", "envs/parallel_chat.py", "envs/checking/checks/agents.py"),
     "numba": ("envs/sokoban/compiled.py",),
     "gfootball_engine": ("envs/football/engine/core.py",),
     "datasets": ("envs/datasets/sources/tables.py",),

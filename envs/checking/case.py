@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import faulthandler
-import importlib
+import importlib.util
 import pickle
 import sys
 import time
@@ -17,7 +17,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from lmmr1.envs.chat import ChatEnv, make_world
-from lmmr1.envs.errors import UserError
+from lmmr1.envs.errors import MissingExtraError, UserError
 
 from .limits import Limits
 
@@ -37,7 +37,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ById:
-    """An id of Gymnasium's, "module:id", or "module:function" for whatever the function (or class) makes."""
+    """An id of Gymnasium's, "module:id", "module:function" for what it makes, or "pettingzoo:id" for an id of its."""
 
     name: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -53,6 +53,13 @@ class ById:
         if self.spec is not None and self.spec.id not in gym.registry:
             gym.registry[self.spec.id] = self.spec
         more = {} if render_mode is None else {"render_mode": render_mode}
+        module, _, id = self.name.partition(":")
+        if module == "pettingzoo":
+            if importlib.util.find_spec(module) is None:
+                raise MissingExtraError("pettingzoo:ID", "pettingzoo", "games")
+            from .checks.agents import make_registered
+
+            return make_registered(id, {**self.kwargs, **more})
         function = self._function()
         if function is not None:
             return function(**{**self.kwargs, **more})

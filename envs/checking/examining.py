@@ -9,11 +9,12 @@ from typing import Any
 
 import gymnasium as gym
 
+from lmmr1.envs.chat import ChatEnv, check_names
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.isolation.outcomes import describe_error
 
-from . import audit, copying, native, odd, seeding, turns
 from .case import Case
+from .checks import audit, copying, native, odd, seeding, turns
 from .report import Earning, Finding
 
 
@@ -50,6 +51,9 @@ def groups_for(case: Case) -> tuple[Group, ...]:
     try:
         with case.native() as env:
             if isinstance(env, gym.Env):
+                check_names(case.chat)
+                if case.chat:  # without arguments, what it raises is the environment's fault: a finding
+                    ChatEnv(env, **case.chat)
                 return GROUPS
             kinds = {cls.__module__.partition(".")[0] for cls in type(env).__mro__}
             if "pettingzoo" not in kinds:
@@ -58,7 +62,7 @@ def groups_for(case: Case) -> tuple[Group, ...]:
                 )
     except UserError as error:
         raise RefusedError(str(error)) from error
-    from . import agents
+    from .checks import agents
 
     return (Group(agents.NAMES, agents.check_agents),)
 

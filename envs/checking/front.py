@@ -23,10 +23,10 @@ from lmmr1.envs.isolation.frames import read_frames, write_frame
 from lmmr1.envs.isolation.outcomes import describe_error
 
 from .case import ByCall, ByCopy, ById, BySpec, Case, Source, Watch, can_travel
+from .checks.seeding import differs_at
 from .examining import RefusedError, examine, groups_for
 from .limits import Limits
 from .report import Earning, Finding, Report
-from .seeding import differs_at
 
 START_SECONDS = 120.0  # to start a process, on a busy machine
 HASH_SEEDS = ("1", "2")

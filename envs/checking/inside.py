@@ -11,8 +11,8 @@ from lmmr1.envs.isolation.frames import read_frames, write_frame
 from lmmr1.envs.isolation.outcomes import describe_error
 
 from .case import Case, Watch
+from .checks.seeding import write_transcript
 from .examining import GROUPS, RefusedError, examine, groups_for
-from .seeding import write_transcript
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def _obey(verb: str, case: Case, answers: IO[bytes]) -> None:
     groups = groups_for(case)
     if verb == "transcript":
         if groups is not GROUPS:
-            from . import agents
+            from .checks import agents
 
             return _send(answers, ("transcript", agents.write_transcript(case)))
         return _send(answers, ("transcript", write_transcript(case)))

@@ -116,8 +116,8 @@ def test_an_episode_stops_in_the_middle_of_an_answer() -> None:
 @pytest.mark.parametrize(
     ("reply", "words", "parts"),
     [
-        (say("Up"), '"Up" is not an action', {"task": 0.0, "format": 0.5, "invalid": -0.25}),
-        (say("Left, Left, Left, Left"), "at most 3 actions", {"task": 0.0, "format": 0.5, "invalid": -0.25}),
+        (say("Up"), '"Up" is not an action', {"task": 0.0, "format": 0.0, "invalid": -0.25}),
+        (say("Left, Left, Left, Left"), "at most 3 actions", {"task": 0.0, "format": 0.0, "invalid": -0.25}),
         ("Right", "exactly once", {"task": 0.0, "format": 0.0, "invalid": -0.25}),
         ("", "exactly once", {"task": 0.0, "format": 0.0, "invalid": -0.25}),
     ],

@@ -47,7 +47,7 @@ def test_environments_of_others_pass(id: str) -> None:
     assert {"hang", "hash-seed", "reward-audit", "spoken", "odd-replies"} <= set(report.named("pass")), report.table()
 
 
-@pytest.mark.parametrize("place", ["pettingzoo.classic.rps_v2:parallel_env", "pettingzoo.classic.tictactoe_v3:env"])
+@pytest.mark.parametrize("place", ["pettingzoo:classic/rps-v2", "pettingzoo:classic/tictactoe-v3"])
 def test_games_of_pettingzoo_pass(place: str) -> None:
     report = check_env(place, limits=FEW)
     assert not report.failures, report.table()

@@ -15,10 +15,10 @@ import pytest
 import lmmr1
 from lmmr1 import cli
 from lmmr1.envs.checking import Finding, Limits, Report, check_env
-from lmmr1.envs.checking.replying import odd_reply
+from lmmr1.envs.checking.checks.replying import odd_reply
+from lmmr1.envs.checking.checks.seeding import digest
+from lmmr1.envs.checking.checks.turns import image_tokens
 from lmmr1.envs.checking.report import Earning
-from lmmr1.envs.checking.seeding import digest
-from lmmr1.envs.checking.turns import image_tokens
 from lmmr1.envs.errors import UserError
 
 FEW = Limits(episodes=2, most_steps=200, odd_replies=50, audit_seeds=4, audit_turns=4, deadline=20.0)
@@ -43,12 +43,10 @@ class Here(gym.Env):
         return self.left, float(action), self.left == 0, False, {}
 
 
-def test_an_instance_is_checked_by_copies_in_this_process() -> None:
-    Here.__module__ = "__main__"  # as in a script or a notebook
-    try:
-        report = lmmr1.check_env(Here(), limits=FEW)
-    finally:
-        Here.__module__ = __name__
+def test_an_instance_is_checked_by_copies_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Here, "__module__", "__main__")  # as in a script or a notebook
+    monkeypatch.setattr(sys.modules["__main__"], "Here", Here, raising=False)
+    report = lmmr1.check_env(Here(), limits=FEW)
     assert report.id == "Here" and report.passed, report.table()
     assert {"hang", "hash-seed"} <= set(report.named("skip"))
     assert {"same-seed", "group-reset", "reward-audit"} <= set(report.named("pass"))
@@ -87,13 +85,16 @@ def test_what_cannot_be_checked_is_refused_in_a_line(env: Any, arguments: dict[s
 
 
 def test_actions_that_cannot_be_spoken_are_a_finding_and_the_rest_is_checked() -> None:
-    report = check_env(lambda: gym.wrappers.TransformAction(Here(), lambda action: action["a"], _Nested()), limits=FEW)
+    report = check_env(lambda: gym.wrappers.TransformAction(Here(), _unpack, NESTED), limits=FEW)
     assert set(report.failures) == {"spoken"}, report.table()
     assert "same-seed" in report.named("pass") and "reward-audit" in report.named("skip")
 
 
-def _Nested() -> Any:
-    return gym.spaces.Dict({"a": gym.spaces.Discrete(2)})
+NESTED: Any = gym.spaces.Dict({"a": gym.spaces.Discrete(2)})
+
+
+def _unpack(action: Any) -> Any:
+    return action["a"]
 
 
 @pytest.mark.parametrize("values", [{"episodes": 0}, {"episodes": 1.5}, {"deadline": float("nan")}, {"step_warn": "x"}])

@@ -13,9 +13,9 @@ from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Solvable
 
-from .case import Case
+from ..case import Case
+from ..report import Earning, Finding, Verdict
 from .replying import HACKS, NULL, ORACLE, RANDOM, Moment, Way, first_of, stream
-from .report import Earning, Finding, Verdict
 
 NAMES = ("oracle", "null-baseline", "dawdling", "reward-audit")
 FEWEST = 4  # seeds

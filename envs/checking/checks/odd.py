@@ -12,9 +12,9 @@ from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.isolation.outcomes import describe_error
 from lmmr1.envs.messages import StopReason
 
-from .case import Case
+from ..case import Case
+from ..report import Finding
 from .replying import first_of, odd_reply
-from .report import Finding
 
 NAMES = ("odd-replies", "odd-replies-unpaid")
 SEED = 29

@@ -10,9 +10,9 @@ from lmmr1.envs.chat import ChatEnv
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Message, message_images, message_text
 
-from .case import Case
+from ..case import Case
+from ..report import Finding
 from .replying import RANDOM, Moment, stream
-from .report import Finding
 
 NAMES = ("spoken", "turn-budget", "turn-images", "parts-sum")
 TURNS, SEEDS = 12, 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import time
 import warnings
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pettingzoo
 from pettingzoo import AECEnv
 from pettingzoo.test import api_test, parallel_api_test
 
@@ -18,10 +20,10 @@ from lmmr1.envs.isolation.outcomes import describe_error
 from lmmr1.envs.messages import message_images, message_text
 from lmmr1.envs.parallel_chat import ParallelChat
 
-from .case import Case
+from ..case import Case
+from ..report import Finding
 from .copying import check_closing
 from .replying import first_of, odd_reply, stream
-from .report import Finding
 from .seeding import Mark, differs_at, digest, fixed_generators, moved_generators
 from .turns import Shown, judge_budget
 
@@ -43,6 +45,25 @@ NAMES = (
 SEED, OTHERS = 7, tuple(range(11, 17))
 TURNS, EPISODES = 60, 4
 CYCLES = 100
+
+
+def make_registered(id: str, kwargs: dict[str, Any]) -> Any:
+    """Make an environment of PettingZoo's own registry, such as "classic/rps-v2"; a parallel one where there is one.
+
+    Raises:
+        UserError: there is none of that id.
+    """
+    kinds = vars(pettingzoo).get("parallel_registry", {}), vars(pettingzoo).get("aec_registry", {})
+    if not kinds[1]:
+        raise UserError(
+            f"pettingzoo:{id} needs PettingZoo 1.26 or newer; name its function: pettingzoo.NAME:parallel_env"
+        )
+    if id not in kinds[1]:
+        close = difflib.get_close_matches(id, list(kinds[1]), n=3)
+        raise UserError(
+            f"PettingZoo has no environment {id!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")
+        )
+    return pettingzoo.make("parallel" if id in kinds[0] else "aec", id, **kwargs)
 
 
 def check_agents(case: Case) -> Iterator[Finding]:

@@ -17,8 +17,8 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from gymnasium.utils.env_checker import data_equivalence
 
-from .case import Case
-from .report import Finding
+from ..case import Case
+from ..report import Finding
 
 NAMES = (
     "observation-in-space",

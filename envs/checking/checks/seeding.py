@@ -13,8 +13,8 @@ import numpy as np
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.messages import Message, message_images, message_text
 
-from .case import Case
-from .report import Finding
+from ..case import Case
+from ..report import Finding
 
 NAMES = ("same-seed", "group-reset", "seeds-differ", "global-random")
 STEPS = 25
@@ -155,8 +155,8 @@ def _feed(hasher: Any, value: Any) -> None:
         for part in value:
             _feed(hasher, part)
     else:
-        text = value if isinstance(value, str) else repr(value)
-        hasher.update(f"{len(text)}:".encode() + text.encode("utf-8", "surrogatepass"))
+        kind, text = ("text", value) if isinstance(value, str) else ("value", repr(value))
+        hasher.update(f"{kind} {len(text)}:".encode() + text.encode("utf-8", "surrogatepass"))
 
 
 @contextmanager

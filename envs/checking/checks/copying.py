@@ -15,8 +15,8 @@ from gymnasium.utils.env_checker import check_env as check_with_gymnasium
 from lmmr1.envs.isolation.outcomes import describe_error
 from lmmr1.envs.messages import is_image
 
-from .case import Case
-from .report import Finding
+from ..case import Case
+from ..report import Finding
 from .seeding import digest
 
 NAMES = ("render", "pickle", "close-twice", "gymnasium")
@@ -27,6 +27,7 @@ _TASTE = (
     "maximum value is infinity",
     "recommend you to use a symmetric",
     "unwrapped version",
+    "not having a spec",
 )
 
 
