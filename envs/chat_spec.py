@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text
 
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.known_worlds import known_world
 from lmmr1.envs.messages import Message, Part, image_part, is_image, text_part
 from lmmr1.envs.reply import count_numbers
 from lmmr1.envs.spaces import Utterance
@@ -57,15 +58,26 @@ class ChatSpec:
         if any(not name or name != name.strip() or "," in name for name in self.action_names):
             raise UserError(f"action_names must be words without commas or outer spaces: {self.action_names}")
 
+    def action_words(self, space: gym.Space[Any]) -> tuple[str, ...]:
+        """How an answer says each action of a ``Discrete`` space, its name or its number; of other spaces nothing."""
+        if self.action_names is not None or not isinstance(space, Discrete):
+            return self.action_names or ()
+        return tuple(str(int(space.start) + index) for index in range(int(space.n)))
+
     @classmethod
     def default_for(cls, env: gym.Env[Any, Any]) -> ChatSpec:
-        """Build a spec from the action space of any environment.
+        """Build a spec from the action space of any environment, and from what is known of it.
 
         Raises:
             UserError: an action of that space cannot be written as text.
         """
         name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-        return cls(f"You act in the environment {name}. {describe_actions(env.action_space)}")
+        known, actions = known_world(env), describe_actions(env.action_space)
+        if known is None:
+            return cls(f"You act in the environment {name}. {actions}")
+        actions = f"The actions are {', '.join(known.actions)}. Answer with an action."
+        told = " ".join(part for part in (f"You act in the environment {name}.", known.goal, actions) if part)
+        return cls(told, known.actions)
 
 
 @runtime_checkable

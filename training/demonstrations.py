@@ -1,4 +1,4 @@
-"""Demonstrations: episodes of the environments' experts, or of the policy itself where it was good."""
+"""Demonstrations: episodes of the environments' experts, of a player at random, or of the policy where it was good."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Demonstrations:
         retries = config.collection.retries
         self.sources: list[_Expert | OwnEpisodes] = []
         for kind, demonstration in enumerate(config.demonstrations):
-            if demonstration.source == "expert":
+            if demonstration.source != "rollouts":
                 entropy = (seed, DEMONSTRATION_STREAM, stage)
                 self.sources.append(_Expert(policy, demonstration, entropy, kind, retries, self.pool, self.log))
                 continue
@@ -137,7 +137,7 @@ def speaker(policy: PolicyAgent, rollout: RolloutConfig, context: str) -> Policy
 
 
 class _Expert:
-    """An environment's expert; see `Demonstrations`."""
+    """An environment's expert, or one that never knows better than chance; see `Demonstrations`."""
 
     def __init__(
         self,
@@ -152,7 +152,8 @@ class _Expert:
         self.config, self.entropy, self.kind, self.retries = config, entropy, kind, retries
         self.pool, self.log = pool, log
         voice = PolicyAgent(policy.loaded, policy.sampling, config.context_word)
-        self.player = ExpertPlayer(config.thought_rate, config.skill, voice)
+        rates = (0.0, 0.0) if config.source == "random" else (config.thought_rate, config.skill)
+        self.player = ExpertPlayer(*rates, voice)
         self.places: list[LocalEnv | IsolatedEnv] = []
 
     def play(self, step: int, replies: int) -> list[Episode]:

@@ -19,7 +19,7 @@ class ExpertPlayer:
 
     Args:
         thought_rate: how often the thought is written out; otherwise it is left empty and the answer comes at once.
-        skill: how often the answer is the solver's; otherwise it is one of the environment's named actions at random.
+        skill: how often the answer is the solver's; otherwise it is one of the environment's actions at random.
         speaker: a policy whose template turns conversation and reply into ids, for demonstrations to learn from.
     """
 
