@@ -5,6 +5,7 @@ Every mistake is a `UserError` of one line that names the whole key (`stages.fre
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import importlib.resources
@@ -245,7 +246,7 @@ def _play_instead(document: dict[str, Any], value: Any) -> None:
 
     def instead_of(old: Any) -> dict[str, Any]:
         chat = old.get("chat") if isinstance(old, dict) else None
-        return {**({} if chat is None else {"chat": chat}), **new}
+        return copy.deepcopy({**({} if chat is None else {"chat": chat}), **new})  # an override changes one of them
 
     stages, evaluation = document.get("stages"), document.get("evaluation") or {}
     for stage in stages.values() if isinstance(stages, dict) else ():

@@ -55,14 +55,11 @@ def make_registered(id: str, kwargs: dict[str, Any]) -> Any:
     """
     kinds = vars(pettingzoo).get("parallel_registry", {}), vars(pettingzoo).get("aec_registry", {})
     if not kinds[1]:
-        raise UserError(
-            f"pettingzoo:{id} needs PettingZoo 1.26 or newer; name its function: pettingzoo.NAME:parallel_env"
-        )
+        raise UserError("this PettingZoo has no ids: name the function instead, pettingzoo.classic.rps_v2:parallel_env")
     if id not in kinds[1]:
         close = difflib.get_close_matches(id, list(kinds[1]), n=3)
-        raise UserError(
-            f"PettingZoo has no environment {id!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")
-        )
+        meant = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise UserError(f"PettingZoo has no environment {id!r}{meant}")
     return pettingzoo.make("parallel" if id in kinds[0] else "aec", id, **kwargs)
 
 
