@@ -10,7 +10,6 @@ from numbers import Real
 from typing import Any, Literal
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.spaces import Discrete, Text
 
 from lmmr1.envs.chat_spec import ChatSpec, Speaking, describe_actions, describe_observation
@@ -21,7 +20,6 @@ from lmmr1.envs.messages import (
     Solution,
     Solvable,
     StopReason,
-    is_image,
     message_text,
     system,
     text_part,
@@ -289,10 +287,8 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         if self.chat_spec.describe is not None:
             parts = list(self.chat_spec.describe(observation, info))
         else:
-            frame: Any = self.env.render() if self.env.render_mode == "rgb_array" else None
-            parts = describe_observation(
-                observation, self.env.observation_space, np.asarray(frame) if is_image(frame) else None
-            )
+            frame: Any = self.env.render() if self.env.render_mode in ("rgb_array", "ansi") else None
+            parts = describe_observation(observation, self.env.observation_space, frame)
         return parts if problem is None else [text_part(f"{problem}\n"), *parts]
 
     def solution(self) -> Solution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -124,7 +125,7 @@ def _describe_numbers(low: np.ndarray, high: np.ndarray, kind: str) -> str:
     return f"An action is {count_numbers(low.size, kind)}, {span}. Answer with an action."
 
 
-def describe_observation(observation: Any, space: gym.Space[Any], frame: np.ndarray | None) -> list[Part]:
+def describe_observation(observation: Any, space: gym.Space[Any], frame: Any) -> list[Part]:
     """Describe an observation by its space alone.
 
     An image observation is shown. A rendered frame, if there is one and the observation holds no image of
@@ -134,8 +135,12 @@ def describe_observation(observation: Any, space: gym.Space[Any], frame: np.ndar
     Args:
         observation: an element of ``space``.
         space: the observation space.
-        frame: the rendered frame, shape (height, width, 3), dtype uint8, or None.
+        frame: the rendered frame: an image of shape (height, width, 3), dtype uint8, or a text, as it may be
+            written for a terminal (see `plain_text`); anything else is no frame.
     """
+    drawn = image_part(frame) if is_image(frame) else None
+    if isinstance(frame, str):
+        drawn = text_part(plain_text(frame))
     if isinstance(observation, Mapping) and isinstance(space, Dict):
         parts: list[Part] = []
         for key, subspace in space.spaces.items():
@@ -150,9 +155,19 @@ def describe_observation(observation: Any, space: gym.Space[Any], frame: np.ndar
         image = _as_image(observation, space)
         text = observation if isinstance(observation, str) else f"Observation: {write_value(observation)}"
         parts = [image_part(image) if image is not None else text_part(text)]
-    if frame is None or any(part["type"] == "image" for part in parts):
+    if drawn is None or any(part["type"] == "image" for part in parts):
         return parts
-    return [image_part(frame)] if isinstance(space, Discrete) else [image_part(frame), *parts]
+    return [drawn] if isinstance(space, Discrete) else [drawn, *parts]
+
+
+def plain_text(frame: str) -> str:
+    """A frame written for a terminal, without its control sequences: what is lit up stands in [ ], in colour in ( )."""
+
+    def marked(match: re.Match[str]) -> str:
+        lit = any(code[0] == "4" or code[:2] == "10" for code in match[1].split(";") if len(code) > 1)
+        return f"[{match[2]}]" if lit else f"({match[2]})"
+
+    return re.sub(r"\x1b\[[\d;]*m", "", re.sub(r"\x1b\[([\d;]+)m(.*?)\x1b\[0m", marked, frame)).strip("\n") + "\n"
 
 
 def write_value(value: Any) -> str:

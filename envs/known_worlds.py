@@ -29,7 +29,7 @@ class KnownWorld:
 
 _LAKE = KnownWorld(
     "Cross the frozen lake from the top left to the goal at the bottom right without falling into a hole. "
-    "An observation is the number of your tile, counted row by row from 0.",
+    "Without a picture an observation is the number of your tile, counted row by row from 0.",
     ("Left", "Down", "Right", "Up"),
 )
 # By name, without namespace and version.
@@ -38,11 +38,11 @@ KNOWN_WORLDS = {
     "FrozenLake8x8": _LAKE,
     "CliffWalking": KnownWorld(
         "Walk from the bottom left to the bottom right without stepping off the cliff between them. "
-        "An observation is the number of your tile, counted row by row from 0 in 12 columns.",
+        "Without a picture an observation is the number of your tile, counted row by row from 0 in 12 columns.",
         ("Up", "Right", "Down", "Left"),
     ),
     "Taxi": KnownWorld(
-        "Pick the passenger up and set them down at their destination. An observation is one number: "
+        "Pick the passenger up and set them down at their destination. Without a picture an observation is one number: "
         "((row * 5 + column) * 5 + the passenger's place) * 4 + the destination; the places are red, green, yellow, "
         "blue, and in the taxi.",
         ("Down", "Up", "Right", "Left", "Pick up", "Set down"),

@@ -6,6 +6,7 @@ import gymnasium as gym
 import pytest
 
 import lmmr1
+from lmmr1.envs.chat_spec import plain_text
 from lmmr1.envs.known_worlds import KNOWN_WORLDS, known_world
 from lmmr1.envs.messages import message_text
 
@@ -62,6 +63,18 @@ def test_a_pole_that_leans_is_pushed_left_and_right() -> None:
         before = float(chat.unwrapped.state[1])  # pyright: ignore[reportAttributeAccessIssue]
         answer(chat, name)
         assert (float(chat.unwrapped.state[1]) - before) * sign > 0  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_world_that_renders_text_is_read_as_text() -> None:
+    env = lmmr1.ChatEnv(gym.make("FrozenLake-v1", is_slippery=False, render_mode="ansi"))
+    messages, _ = env.reset(seed=0)
+    assert message_text(messages[-1]) == "[S]FFF\nFHFH\nFFFH\nHFFG\n"
+    messages, *_ = answer(env, "Down")
+    assert "SFFF\n[F]HFH" in message_text(messages[-1])
+
+
+def test_a_terminal_s_colours_become_marks() -> None:
+    assert plain_text("a\x1b[43mT\x1b[0mb\x1b[34;1mY\x1b[0m\x1b[1m!\n") == "a[T]b(Y)!\n"
 
 
 def test_an_enumeration_of_actions_gives_their_names() -> None:
