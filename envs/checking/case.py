@@ -92,7 +92,7 @@ class BySpec:
 
     def make(self, render_mode: str | None = None) -> Any:
         """See `Source`."""
-        more = {} if render_mode is None else {"render_mode": render_mode}
+        more: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
         return gym.make(self.spec, disable_env_checker=True, **more)
 
 
@@ -192,10 +192,12 @@ class Case:
             return "rgb_array" in (env.metadata.get("render_modes") or ())
 
 
-def can_travel(source: Source) -> bool:
-    """Whether it can be made in another process too."""
+def can_travel(source: Source, chat: Mapping[str, Any]) -> bool:
+    """Whether it can be made in another process too, and killed there."""
+    if sys.platform == "win32":  # which has no process groups
+        return False
     try:
-        data = pickle.dumps(source)
+        data = pickle.dumps((source, chat))
     except Exception:  # pickle raises whatever the object raises
         return False
     # What the started script defines has no module that another process could import.

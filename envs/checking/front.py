@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ from .examining import RefusedError, examine, groups_for
 from .limits import Limits
 from .report import Earning, Finding, Report
 
-START_SECONDS = 120.0  # to start a process, on a busy machine
+END_SECONDS = 5.0  # from the end of what a process says to its own
 HASH_SEEDS = ("1", "2")
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from lmmr1.envs.checking.inside import main; main()"
@@ -64,8 +66,8 @@ def check_env(
     limits = Limits() if limits is None else limits
     source, chat = _source_of(env, dict(kwargs or {}), dict(chat or {}))
     began = time.monotonic()
-    if can_travel(source):
-        heard = _listen("check", source, chat, limits, on_finding)
+    heard = _listen("check", source, chat, limits, on_finding) if can_travel(source, chat) else None
+    if heard is not None and not heard.is_unknown:
         findings = [*heard.findings, *_judge_hashing(source, chat, limits, heard)]
     else:
         heard = _examine_here(source, chat, limits, on_finding)
@@ -105,6 +107,7 @@ class Heard:
     names: tuple[str, ...] = ()
     transcript: Any = None
     is_done: bool = False
+    is_unknown: bool = False  # the process could not import what it was to make
 
     def take(self, item: Finding | Earning) -> None:
         """Keep it."""
@@ -139,17 +142,21 @@ def _listen(
             start_new_session=True,  # what an environment has started is killed with it
         )
         assert process.stdin is not None and process.stdout is not None
+        # What an environment has started may hold the pipe open after the process has ended.
+        threading.Thread(target=_bury, args=(process,), daemon=True).start()
         try:
-            write_frame(process.stdin, pickle.dumps((verb, source, dict(chat), limits)))
+            luggage = pickle.dumps((source, dict(chat)))
+            write_frame(process.stdin, pickle.dumps((verb, limits, luggage)))
             for frame in read_frames(process.stdout):
                 _hear(heard, *pickle.loads(frame))
-            process.wait(START_SECONDS)
-        except BrokenPipeError:  # it died before it read its order
-            process.wait(START_SECONDS)
+        except BrokenPipeError:
+            pass  # it died before it read its order: told below
         finally:
             _end(process)
         said.seek(0)
         noise = said.read().decode("utf-8", "replace")
+    if heard.is_unknown:
+        return heard
     if not heard.is_done:
         _mourn(heard, process.returncode, noise, limits)
     elif verb == "check":
@@ -164,6 +171,8 @@ def _hear(heard: Heard, kind: str, value: Any) -> None:
         heard.take(value)
     elif kind == "names":
         heard.names = value
+    elif kind == "unknown":
+        heard.is_unknown = True
     elif kind == "unmade":
         heard.is_done = True
         remedy = "the environment must be made by what was given, without an error"
@@ -172,11 +181,19 @@ def _hear(heard: Heard, kind: str, value: Any) -> None:
         heard.transcript, heard.is_done = value, True
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
+def _bury(process: subprocess.Popen[bytes]) -> None:
+    process.wait()
+    with contextlib.suppress(ProcessLookupError):  # all of the group have gone
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # all of the group have gone
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        # It has said all there is to say, or nobody listens any more (Ctrl-C).
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_SECONDS if sys.exc_info()[0] is None else 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     for stream in (process.stdin, process.stdout):
         if stream is not None:

@@ -6,6 +6,8 @@ Their ids are "broken_worlds:NAME-v0": the tests put this folder on `sys.path`, 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ from lmmr1.envs.spaces import Utterance
 FOLDER = str(Path(__file__).parent)
 FIELDS, TILE = 7, 16
 NAMES = ("Left", "Right")
+MARK = "left by the broken worlds of the tests"
 
 
 class Sound(gym.Env):
@@ -211,6 +214,18 @@ class Raises(Sound):
         if self.steps == 2:
             raise IndexError("the third step")
         return super().step(action)
+
+
+class Forks(Sound):
+    """Not broken: it leaves a process behind."""
+
+    started = False
+
+    def draw(self, seed):
+        if not Forks.started:
+            Forks.started = True
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", MARK])
+        return super().draw(seed)
 
 
 class Unpicklable(Sound):

@@ -201,3 +201,34 @@ def test_it_never_loads_torch() -> None:
     code = "import sys, lmmr1; lmmr1.check_env; import lmmr1.envs.checking.inside; loaded = set(sys.modules)"
     code += "; assert not {'torch', 'pettingzoo'} & loaded"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_finding_and_every_limit_is_documented() -> None:
+    from lmmr1.envs.checking.checks import agents
+    from lmmr1.envs.checking.examining import GROUPS
+
+    page = (Path(__file__).parents[3] / "docs" / "check-env.md").read_text(encoding="utf-8")
+    names = [name for group in GROUPS for name in group.names] + [*agents.NAMES, "hang", "death", "crash", "hash-seed"]
+    names += list(vars(Limits()))
+    assert not [name for name in names if f"`{name}`" not in page]
+
+
+def test_what_another_process_cannot_import_is_checked_in_this_one() -> None:
+    spec = lmmr1.ChatSpec("Pass on or pay.", ("Pass", "Pay"), describe=lambda *_: [{"type": "text", "text": "Now?"}])
+    for given in (Here, lmmr1.ChatEnv(gym.make("FrozenLake-v1"), instructions="brief"), _spoken_by(spec)):
+        report = check_env(given, limits=FEW)
+        assert not report.failures, report.table()
+        assert ("hang" in report.named("pass")) == (report.id == "FrozenLake-v1")
+
+
+def _spoken_by(spec: lmmr1.ChatSpec) -> lmmr1.ChatEnv:
+    return lmmr1.ChatEnv(Here(), spec=spec)
+
+
+def test_nothing_is_left_of_an_environment_that_starts_processes() -> None:
+    report = check_env("broken_worlds:Forks-v0", limits=FEW)
+    assert not report.failures, report.table()
+    from broken_worlds import MARK  # pyright: ignore[reportMissingImports]
+
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [command for command in running if MARK.encode() in command]

@@ -40,16 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Check; the exit code."""
     groups = settings.grouped(arguments.override, "check-env", ("kwargs", "chat", "limits"))
     limits = _limits(QUICK if arguments.quick else Limits(), groups["limits"])
-    to_file = arguments.json is not None and str(arguments.json) != "-"
-    if to_file and not arguments.json.parent.is_dir():
-        raise UserError(f"--json {arguments.json}: there is no folder {arguments.json.parent}")
+    file: Path | None = None if str(arguments.json) == "-" else arguments.json
+    if file is not None and not file.parent.is_dir():
+        raise UserError(f"--json {file}: there is no folder {file.parent}")
     tell = _tell if sys.stderr.isatty() else None
     report = check_env(arguments.id, kwargs=groups["kwargs"], chat=groups["chat"], limits=limits, on_finding=tell)
     if tell is not None:
         print("\r\x1b[K", end="", file=sys.stderr)
-    if to_file:
-        arguments.json.write_text(report.to_json() + "\n", encoding="utf-8")
-    print(report.table() if to_file or arguments.json is None else report.to_json())
+    if file is not None:
+        file.write_text(report.to_json() + "\n", encoding="utf-8")
+    print(report.table() if file is not None or arguments.json is None else report.to_json())
     return 1 if report.failures or (arguments.strict and report.warnings) else 0
 
 
