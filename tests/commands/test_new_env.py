@@ -45,6 +45,13 @@ def test_it_holds_what_a_package_needs(package: Path) -> None:
     assert not [path for path in files if "$" in (package / path).read_text(encoding="utf-8")]
 
 
+def test_it_is_neat(package: Path) -> None:
+    rules = ["--line-length", "100", "--no-cache", "--isolated", str(package)]
+    for words in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *words, *rules], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
 def test_it_passes_check_env(package: Path) -> None:
     words = ["check-env", "night_flight:NightFlight-v0", "--quick", "--strict"]
     told = run([*words, "--chat.format_weight", "0", "--chat.invalid_reward=-0.5"], package)
