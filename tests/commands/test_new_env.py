@@ -46,9 +46,9 @@ def test_it_holds_what_a_package_needs(package: Path) -> None:
 
 
 def test_it_is_neat(package: Path) -> None:
-    rules = ["--line-length", "100", "--no-cache", "--isolated", str(package)]
     for words in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
-        done = subprocess.run([sys.executable, "-m", "ruff", *words, *rules], capture_output=True, text=True)
+        command = [sys.executable, "-m", "ruff", *words, "--no-cache", "."]
+        done = subprocess.run(command, cwd=package, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
 
