@@ -71,6 +71,7 @@ def test_it_is_trained_a_step(package: Path) -> None:
     words = ["train", "any", "--env", "night_flight:NightFlight-v0", "--films", "0", "--run-dir", "run"]
     values = {"iterations": 1, "rollout.groups": 2, "rollout.group_size": 2, "rollout.max_turns": 3}
     words += [f"--stages.play.{key}={value}" for key, value in values.items()]
+    words += ["--stages.speak.sft.steps=2", "--stages.speak.sft.batch_size=4"]
     told = run([*words, "--evaluation.tasks.play.episodes", "2"], package)
     assert "after play" in told and (package / "run" / "report.html").is_file()
     assert "id: night_flight:NightFlight-v0" in (package / "run" / "recipe.yaml").read_text(encoding="utf-8")
