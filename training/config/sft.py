@@ -48,8 +48,7 @@ class DemonstrationConfig:
     environment: EnvironmentConfig
     """The environment; its weight is its share of the replies in a batch."""
     source: Source = "expert"
-    """Who speaks: the environment's expert; a player at random, who shows what can be answered at all; or the policy
-    itself, of whose rollouts the good ones are kept."""
+    """Who speaks: the expert, a player at random, or the policy itself, of whose rollouts the good ones are kept."""
     thought_rate: float = 1.0
     """How often the expert writes its thought down; otherwise it answers at once."""
     skill: float = 1.0
