@@ -59,12 +59,6 @@ class ChatSpec:
         if any(not name or name != name.strip() or "," in name for name in self.action_names):
             raise UserError(f"action_names must be words without commas or outer spaces: {self.action_names}")
 
-    def action_words(self, space: gym.Space[Any]) -> tuple[str, ...]:
-        """How an answer says each action of a ``Discrete`` space, its name or its number; of other spaces nothing."""
-        if self.action_names is not None or not isinstance(space, Discrete):
-            return self.action_names or ()
-        return tuple(str(int(space.start) + index) for index in range(int(space.n)))
-
     @classmethod
     def default_for(cls, env: gym.Env[Any, Any]) -> ChatSpec:
         """Build a spec from the action space of any environment, and from what is known of it.

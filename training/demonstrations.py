@@ -1,4 +1,4 @@
-"""Demonstrations: episodes of the environments' experts, of a player at random, or of the policy where it was good."""
+"""Demonstrations: episodes of the environments' experts, or of the policy itself where it was good."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.players.expert import ExpertPlayer
+from lmmr1.agents.players.random import RandomPlayer
 from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import DEMONSTRATION_STREAM, REJECTION_STREAM, derive_seed, play
@@ -137,7 +138,7 @@ def speaker(policy: PolicyAgent, rollout: RolloutConfig, context: str) -> Policy
 
 
 class _Expert:
-    """An environment's expert, or one that never knows better than chance; see `Demonstrations`."""
+    """An environment's expert, or whoever answers there at random; see `Demonstrations`."""
 
     def __init__(
         self,
@@ -150,10 +151,11 @@ class _Expert:
         log: RolloutLog,
     ) -> None:
         self.config, self.entropy, self.kind, self.retries = config, entropy, kind, retries
-        self.pool, self.log = pool, log
+        # Who answers at random looks into the environment, which must be in this process then.
+        self.pool, self.log = pool if config.source == "expert" else None, log
         voice = PolicyAgent(policy.loaded, policy.sampling, config.context_word)
-        rates = (0.0, 0.0) if config.source == "random" else (config.thought_rate, config.skill)
-        self.player = ExpertPlayer(*rates, voice)
+        expert = config.source == "expert"
+        self.player = ExpertPlayer(config.thought_rate, config.skill, voice) if expert else RandomPlayer(voice)
         self.places: list[LocalEnv | IsolatedEnv] = []
 
     def play(self, step: int, replies: int) -> list[Episode]:

@@ -19,7 +19,7 @@ class ExpertPlayer:
 
     Args:
         thought_rate: how often the thought is written out; otherwise it is left empty and the answer comes at once.
-        skill: how often the answer is the solver's; otherwise it is one of the environment's actions at random.
+        skill: how often the answer is the solver's; otherwise it is one of the environment's named actions at random.
         speaker: a policy whose template turns conversation and reply into ids, for demonstrations to learn from.
     """
 
@@ -46,9 +46,4 @@ class ExpertPlayer:
         answer = str(rng.choice(names)) if errs or solution is None else solution.answer
         thought = solution.thought if solution is not None and rng.random() < self.thought_rate else ""
         text = advice.reply_format.write(thought, answer)
-        if self.speaker is None:
-            return AgentReply(text)
-        _, added, _ = self.speaker.prompt(conversation)
-        loaded = self.speaker.loaded
-        ids = [*loaded.tokenizer.encode(text, add_special_tokens=False), loaded.end_ids[0]]
-        return AgentReply(text, added, np.array(ids, np.int32), np.zeros(len(ids), np.float32))
+        return AgentReply(text) if self.speaker is None else self.speaker.recite(conversation, text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
+import threading
 from typing import IO, Any
 
 from lmmr1.envs.isolation.frames import read_frames, write_frame
@@ -23,6 +25,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     verb, limits, luggage = pickle.loads(next(read_frames(orders)))
+    threading.Thread(target=_end_with, args=(orders,), daemon=True).start()
     try:
         source, chat = pickle.loads(luggage)
     except Exception:  # what it names cannot be imported here
@@ -39,6 +42,12 @@ def main() -> None:
     answers.close()
     sys.stderr.flush()
     os._exit(0)  # threads that an environment left behind must not keep it
+
+
+def _end_with(orders: IO[bytes]) -> None:
+    """End with whoever gave the order: it keeps the pipe open as long as it listens."""
+    orders.read(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _obey(verb: str, case: Case, answers: IO[bytes]) -> None:

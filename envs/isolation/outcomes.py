@@ -81,7 +81,7 @@ class Advice:
 
     Attributes:
         solution: what it would do; None where the environment does not know, with `problem` saying why.
-        action_names: how an answer says each action, where there is a list of them: its name or its number.
+        action_names: of the environment's named actions; empty where they have no names.
         reply_format: how a reply is written.
         seconds: how long it took.
     """
@@ -124,7 +124,7 @@ def run_step(env: ChatEnv, text: str) -> Outcome | Fault:
 def run_solve(env: ChatEnv) -> Advice | Fault:
     """Ask an environment for its solution; that it knows none is an answer, not a fault."""
     began = time.perf_counter()
-    names, problem = env.chat_spec.action_words(env.env.action_space), ""
+    names, problem = env.chat_spec.action_names or (), ""
     try:
         solution = env.solution()
         _read_kind("the solution", solution, Solution, "a Solution")

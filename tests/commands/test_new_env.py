@@ -45,6 +45,13 @@ def test_it_holds_what_a_package_needs(package: Path) -> None:
     assert not [path for path in files if "$" in (package / path).read_text(encoding="utf-8")]
 
 
+def test_it_is_neat(package: Path) -> None:
+    for words in (["check", "--select", "E,F,I,UP,B"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *words, "--no-cache", "."]
+        done = subprocess.run(command, cwd=package, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
 def test_it_passes_check_env(package: Path) -> None:
     words = ["check-env", "night_flight:NightFlight-v0", "--quick", "--strict"]
     told = run([*words, "--chat.format_weight", "0", "--chat.invalid_reward=-0.5"], package)
@@ -64,6 +71,7 @@ def test_it_is_trained_a_step(package: Path) -> None:
     words = ["train", "any", "--env", "night_flight:NightFlight-v0", "--films", "0", "--run-dir", "run"]
     values = {"iterations": 1, "rollout.groups": 2, "rollout.group_size": 2, "rollout.max_turns": 3}
     words += [f"--stages.play.{key}={value}" for key, value in values.items()]
+    words += ["--stages.speak.sft.steps=2", "--stages.speak.sft.batch_size=4"]
     told = run([*words, "--evaluation.tasks.play.episodes", "2"], package)
     assert "after play" in told and (package / "run" / "report.html").is_file()
     assert "id: night_flight:NightFlight-v0" in (package / "run" / "recipe.yaml").read_text(encoding="utf-8")

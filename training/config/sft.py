@@ -48,8 +48,7 @@ class DemonstrationConfig:
     environment: EnvironmentConfig
     """The environment; its weight is its share of the replies in a batch."""
     source: Source = "expert"
-    """Who speaks: the environment's expert; a player at random, which shows what an answer looks like and no more; or
-    the policy itself, of whose rollouts the good ones are kept."""
+    """Who speaks: the expert, a player at random, or the policy itself, of whose rollouts the good ones are kept."""
     thought_rate: float = 1.0
     """How often the expert writes its thought down; otherwise it answers at once."""
     skill: float = 1.0
@@ -71,10 +70,10 @@ class DemonstrationConfig:
             self.source == "rollouts" or self.rejection is None,
             f"rejection has no meaning with source {self.source}: set source rollouts, or leave it out",
         )
-        for key, sources in (("thought_rate", ["expert"]), ("skill", ["expert"]), ("turns", ["expert", "random"])):
+        for key in ("thought_rate", "skill", "turns"):
             require(
-                self.source in sources or vars(self)[key] == 1,
-                f"{key} has no meaning with source {self.source}: it is for {' and '.join(sources)}",
+                self.source == "expert" or vars(self)[key] == 1 or (self.source == "random" and key == "turns"),
+                f"{key} has no meaning with source {self.source}: it is the expert's",
             )
         for key in ("thought_rate", "skill"):
             fraction(key, vars(self)[key])
@@ -89,7 +88,7 @@ class DemonstrationConfig:
 
 @dataclass(frozen=True)
 class SFTConfig:
-    """Supervised training on demonstrations."""
+    """Supervised training on what the environments' experts would say."""
 
     steps: int
     """Optimizer steps."""

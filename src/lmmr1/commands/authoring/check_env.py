@@ -7,12 +7,13 @@ import dataclasses
 import difflib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmmr1.commands import settings
-from lmmr1.envs.checking import Finding, Limits, check_env
-from lmmr1.envs.checking.limits import QUICK
 from lmmr1.envs.errors import UserError
+
+if TYPE_CHECKING:
+    from lmmr1.envs.checking import Finding, Limits
 
 _EPILOG = """\
 ID is a registered id, "module:id", or "module:function" for what a function or a class makes; PettingZoo environments
@@ -38,6 +39,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check; the exit code."""
+    from lmmr1.envs.checking import Limits, check_env
+    from lmmr1.envs.checking.limits import QUICK
+
     groups = settings.grouped(arguments.override, "check-env", ("kwargs", "chat", "limits"))
     limits = _limits(QUICK if arguments.quick else Limits(), groups["limits"])
     file: Path | None = None if str(arguments.json) == "-" else arguments.json
@@ -54,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _limits(base: Limits, changes: dict[str, Any]) -> Limits:
-    known = [field.name for field in dataclasses.fields(Limits)]
+    known = [field.name for field in dataclasses.fields(base)]
     for name in changes:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
