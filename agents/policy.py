@@ -148,6 +148,12 @@ class PolicyAgent:
         past = [part for turn in conversation.turns for part in (turn.prompt_ids, turn.reply_ids)]
         return np.concatenate([*past, added]), added, [*self._past_images(conversation), *images]
 
+    def recite(self, conversation: Conversation, text: str) -> AgentReply:
+        """A reply that somebody else has thought of, in this policy's tokens; its log-probabilities are 0."""
+        _, added, _ = self.prompt(conversation)
+        ids = [*self.loaded.tokenizer.encode(text, add_special_tokens=False), self.loaded.end_ids[0]]
+        return AgentReply(text, added, np.array(ids, np.int32), np.zeros(len(ids), np.float32))
+
     def _request(self, conversation: Conversation, ids: np.ndarray, images: list[PixelInput]) -> Request:
         turn = len(conversation.turns)
         keep = Context.parse(self.context).grows(turn)

@@ -14,7 +14,6 @@ from numbers import Real
 from typing import Any, Literal
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.spaces import Discrete, Text
 
 from lmmr1.envs.chat_spec import ChatSpec, Speaking, describe_actions, describe_observation
@@ -25,7 +24,6 @@ from lmmr1.envs.messages import (
     Solution,
     Solvable,
     StopReason,
-    is_image,
     message_text,
     system,
     text_part,
@@ -239,7 +237,7 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         success = bool(native_info["success"]) if native_info.get("success") is not None else None
         parts = compose_reward(
             task,
-            self._is_well_formed(reply, success),
+            self._is_well_formed(reply, success, bool(names)),
             not names,
             mode=self.reward_mode,
             format_weight=self.format_weight,
@@ -261,10 +259,13 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         ended = stop_reason is StopReason.TASK_ENDED
         return messages, total_reward(parts), ended, stop_reason is not None and not ended, info
 
-    def _is_well_formed(self, reply: Reply, success: bool | None) -> bool:
+    def _is_well_formed(self, reply: Reply, success: bool | None, acted: bool) -> bool:
         if self.reward == "lmmr1-paper":
             return lmmr1_format_reward(reply.text) > 0
-        return format_reward(reply, shown=self._shown, success=success, thoughtless=not self.needs_thought) > 0
+        # Whoever could be paid for the form without an action would never act: such a turn can be had without end.
+        return (
+            acted and format_reward(reply, shown=self._shown, success=success, thoughtless=not self.needs_thought) > 0
+        )
 
     def _read_orders(self, reply: Reply) -> Orders:
         space = self.env.action_space
@@ -291,10 +292,8 @@ class ChatEnv(gym.Wrapper[list[Message], str, Any, Any], gym.utils.RecordConstru
         if self.chat_spec.describe is not None:
             parts = list(self.chat_spec.describe(observation, info))
         else:
-            frame: Any = self.env.render() if self.env.render_mode == "rgb_array" else None
-            parts = describe_observation(
-                observation, self.env.observation_space, np.asarray(frame) if is_image(frame) else None
-            )
+            frame: Any = self.env.render() if self.env.render_mode in ("rgb_array", "ansi") else None
+            parts = describe_observation(observation, self.env.observation_space, frame)
         return parts if problem is None else [text_part(f"{problem}\n"), *parts]
 
     def solution(self) -> Solution:
@@ -330,16 +329,35 @@ def make_chat(id: str, *, chat: Mapping[str, Any] | None = None, **kwargs: Any) 
         **kwargs: arguments of the world.
 
     Raises:
-        UserError: the id is unknown (the message lists close matches), its module cannot be imported, an
-            argument has an unknown name, or the world cannot be made with what was given.
+        UserError: see ``make_world``; or an argument of ``chat`` is unknown.
     """
     chat = {} if chat is None else dict(chat)
+    check_names(chat)
+    return ChatEnv(make_world(id, **kwargs), **chat)
+
+
+def check_names(chat: Mapping[str, Any]) -> None:
+    """Refuse, with a ``UserError``, what is no argument of ``ChatEnv``."""
     known = list(inspect.signature(ChatEnv.__init__).parameters)[2:]
     for name in chat:
         if name not in known:
             raise UserError(f"chat: unknown argument {name!r}{_suggest(str(name), known)}; known: {', '.join(known)}")
+
+
+def make_world(id: str, *, passive_checker: bool = True, **kwargs: Any) -> gym.Env[Any, Any]:
+    """Make a world by its id: ``gym.make``, with one line for what the user got wrong.
+
+    Args:
+        id: a registered id, or "module:id".
+        passive_checker: whether Gymnasium's wrapper that looks at the first calls may be put around it.
+        **kwargs: arguments of the world.
+
+    Raises:
+        UserError: the id is unknown (the message lists close matches), its module cannot be imported, an
+            argument has an unknown name, or the world cannot be made with what was given.
+    """
     try:
-        env = gym.make(id, **kwargs)
+        return gym.make(id, disable_env_checker=None if passive_checker else True, **kwargs)
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
         raise UserError(f"unknown environment {id!r}{_suggest(id, list(gym.registry))}") from error
     except ModuleNotFoundError as error:
@@ -361,7 +379,6 @@ def make_chat(id: str, *, chat: Mapping[str, Any] | None = None, **kwargs: Any) 
         # Worlds check their arguments in many ways, and some not at all: the arguments are what the user chose.
         given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
         raise UserError(f"{id} cannot be made with {given}: {type(error).__name__}: {reason}") from error
-    return ChatEnv(env, **chat)
 
 
 def _text_of(messages: list[Message]) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -15,6 +16,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text
 
 from lmmr1.envs.errors import UserError
+from lmmr1.envs.known_worlds import known_world
 from lmmr1.envs.messages import Message, Part, image_part, is_image, text_part
 from lmmr1.envs.reply import count_numbers
 from lmmr1.envs.spaces import Utterance
@@ -63,13 +65,18 @@ class ChatSpec:
 
     @classmethod
     def default_for(cls, env: gym.Env[Any, Any]) -> ChatSpec:
-        """Build a spec from the action space of any environment.
+        """Build a spec from the action space of any environment, and from what is known of it.
 
         Raises:
             UserError: an action of that space cannot be written as text.
         """
         name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-        return cls(f"You act in the environment {name}. {describe_actions(env.action_space)}")
+        known, actions = known_world(env), describe_actions(env.action_space)
+        if known is None:
+            return cls(f"You act in the environment {name}. {actions}")
+        actions = f"The actions are {', '.join(known.actions)}. Answer with an action."
+        told = " ".join(part for part in (f"You act in the environment {name}.", known.goal, actions) if part)
+        return cls(told, known.actions)
 
 
 @runtime_checkable
@@ -116,7 +123,7 @@ def _describe_numbers(low: np.ndarray, high: np.ndarray, kind: str) -> str:
     return f"An action is {count_numbers(low.size, kind)}, {span}. Answer with an action."
 
 
-def describe_observation(observation: Any, space: gym.Space[Any], frame: np.ndarray | None) -> list[Part]:
+def describe_observation(observation: Any, space: gym.Space[Any], frame: Any) -> list[Part]:
     """Describe an observation by its space alone.
 
     An image observation is shown. A rendered frame, if there is one and the observation holds no image of
@@ -126,8 +133,12 @@ def describe_observation(observation: Any, space: gym.Space[Any], frame: np.ndar
     Args:
         observation: an element of ``space``.
         space: the observation space.
-        frame: the rendered frame, shape (height, width, 3), dtype uint8, or None.
+        frame: the rendered frame: an image of shape (height, width, 3), dtype uint8, or a text, as it may be
+            written for a terminal (see `plain_text`); anything else is no frame.
     """
+    drawn = image_part(frame) if is_image(frame) else None
+    if isinstance(frame, str):
+        drawn = text_part(plain_text(frame))
     if isinstance(observation, Mapping) and isinstance(space, Dict):
         parts: list[Part] = []
         for key, subspace in space.spaces.items():
@@ -142,9 +153,19 @@ def describe_observation(observation: Any, space: gym.Space[Any], frame: np.ndar
         image = _as_image(observation, space)
         text = observation if isinstance(observation, str) else f"Observation: {write_value(observation)}"
         parts = [image_part(image) if image is not None else text_part(text)]
-    if frame is None or any(part["type"] == "image" for part in parts):
+    if drawn is None or any(part["type"] == "image" for part in parts):
         return parts
-    return [image_part(frame)] if isinstance(space, Discrete) else [image_part(frame), *parts]
+    return [drawn] if isinstance(space, Discrete) else [drawn, *parts]
+
+
+def plain_text(frame: str) -> str:
+    """A frame written for a terminal, without its control sequences: what is lit up stands in [ ], in colour in ( )."""
+
+    def marked(match: re.Match[str]) -> str:
+        lit = any(code[0] == "4" or code[:2] == "10" for code in match[1].split(";") if len(code) > 1)
+        return f"[{match[2]}]" if lit else f"({match[2]})"
+
+    return re.sub(r"\x1b\[[\d;]*m", "", re.sub(r"\x1b\[([\d;]+)m(.*?)\x1b\[0m", marked, frame)).strip("\n") + "\n"
 
 
 def write_value(value: Any) -> str:

@@ -40,7 +40,7 @@ HOMES = {
     "av": ("envs/recording/mp4.py",),
     "matplotlib": ("evaluation/",),
     "pygame": ("envs/window.py", "src/lmmr1/commands/playing/window.py"),
-    "pettingzoo": ("envs/football/",),
+    "pettingzoo": ("envs/football/", "envs/parallel_chat.py", "envs/checking/checks/agents.py"),
     "numba": ("envs/sokoban/compiled.py",),
     "gfootball_engine": ("envs/football/engine/core.py",),
     "datasets": ("envs/datasets/sources/tables.py",),

@@ -12,6 +12,7 @@ from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.incidents import RolloutLog
 from lmmr1.agents.players.expert import ExpertPlayer
+from lmmr1.agents.players.random import RandomPlayer
 from lmmr1.agents.playing import Seat
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import DEMONSTRATION_STREAM, REJECTION_STREAM, derive_seed, play
@@ -56,7 +57,7 @@ class Demonstrations:
         retries = config.collection.retries
         self.sources: list[_Expert | OwnEpisodes] = []
         for kind, demonstration in enumerate(config.demonstrations):
-            if demonstration.source == "expert":
+            if demonstration.source != "rollouts":
                 entropy = (seed, DEMONSTRATION_STREAM, stage)
                 self.sources.append(_Expert(policy, demonstration, entropy, kind, retries, self.pool, self.log))
                 continue
@@ -137,7 +138,7 @@ def speaker(policy: PolicyAgent, rollout: RolloutConfig, context: str) -> Policy
 
 
 class _Expert:
-    """An environment's expert; see `Demonstrations`."""
+    """An environment's expert, or whoever answers there at random; see `Demonstrations`."""
 
     def __init__(
         self,
@@ -150,9 +151,11 @@ class _Expert:
         log: RolloutLog,
     ) -> None:
         self.config, self.entropy, self.kind, self.retries = config, entropy, kind, retries
-        self.pool, self.log = pool, log
+        # Who answers at random looks into the environment, which must be in this process then.
+        self.pool, self.log = pool if config.source == "expert" else None, log
         voice = PolicyAgent(policy.loaded, policy.sampling, config.context_word)
-        self.player = ExpertPlayer(config.thought_rate, config.skill, voice)
+        expert = config.source == "expert"
+        self.player = ExpertPlayer(config.thought_rate, config.skill, voice) if expert else RandomPlayer(voice)
         self.places: list[LocalEnv | IsolatedEnv] = []
 
     def play(self, step: int, replies: int) -> list[Episode]:

@@ -5,6 +5,7 @@ Every mistake is a `UserError` of one line that names the whole key (`stages.fre
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import importlib.resources
@@ -144,8 +145,9 @@ def _read(text: str, overrides: Sequence[tuple[str, str]], where: str) -> RunCon
         raise UserError(f"{where}: a recipe is a mapping of keys to values, not {_shown(document)}")
     # What an anchor stands for at several places is one object until here, and an override would change all of them.
     document = json.loads(json.dumps(document, default=str))
-    for key, value in overrides:
-        _override(document, key, _parse_yaml(value, f"--{key}"))
+    for key, value in sorted(overrides, key=lambda pair: pair[0] != "env"):  # --env first: others may add to it
+        parsed = _parse_yaml(value, f"--{key}")
+        _play_instead(document, parsed) if key == "env" else _override(document, key, parsed)
     try:
         expand_levels(document)
     except UserError as error:
@@ -227,6 +229,38 @@ def _override(document: dict[str, Any], key: str, value: Any) -> None:
             if isinstance(node, dict) and node.get(index) is None:
                 node[index] = {}
             node = node[index]
+
+
+def _play_instead(document: dict[str, Any], value: Any) -> None:
+    """Let every stage play one other environment, and the last evaluation task judge on it alone.
+
+    Args:
+        document: the recipe.
+        value: its id, or a mapping of an environment's keys; where that has no `chat`, it is spoken to as before.
+    """
+    new = {"id": value} if isinstance(value, str) else value
+    if not isinstance(new, dict) or not isinstance(new.get("id"), str):
+        raise UserError(
+            f"--env is an id, or a mapping with one such as '{{id: X, kwargs: {{...}}}}'; not {_shown(value)}"
+        )
+
+    def instead_of(old: Any) -> dict[str, Any]:
+        chat = old.get("chat") if isinstance(old, dict) else None
+        return copy.deepcopy({**({} if chat is None else {"chat": chat}), **new})  # an override changes one of them
+
+    stages, evaluation = document.get("stages"), document.get("evaluation") or {}
+    for stage in stages.values() if isinstance(stages, dict) else ():
+        for key in ("environments", "demonstrations"):
+            entries = stage.get(key) if isinstance(stage, dict) else None
+            if isinstance(entries, list) and entries:
+                first, whose = entries[0], key == "demonstrations"
+                stage[key] = [
+                    {**first, "environment": instead_of(first.get("environment"))} if whose else instead_of(first)
+                ]
+    tasks = evaluation.get("tasks") if isinstance(evaluation, dict) else None
+    if isinstance(tasks, dict) and tasks:
+        name, task = list(tasks.items())[-1]
+        evaluation["tasks"] = {name: {**task, "environment": instead_of(task.get("environment"))}}
 
 
 # ------------------------------------------------------------------------------------------------------- explaining

@@ -49,10 +49,4 @@ class ExpertPlayer:
         answer = str(rng.choice(names)) if errs or solution is None else solution.answer
         thought = solution.thought if solution is not None and rng.random() < self.thought_rate else ""
         text = advice.reply_format.write(thought, answer)
-        if self.speaker is None:
-            return AgentReply(text)
-        _, added, _ = self.speaker.prompt(conversation)
-        loaded = self.speaker.loaded
-        spoken: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)  # pyright: ignore[reportUnknownMemberType]
-        ids = [*spoken, loaded.end_ids[0]]
-        return AgentReply(text, added, np.array(ids, np.int32), np.zeros(len(ids), np.float32))
+        return AgentReply(text) if self.speaker is None else self.speaker.recite(conversation, text)

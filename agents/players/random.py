@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,16 +12,29 @@ from lmmr1.envs.chat import ChatEnv
 
 from ..base import AgentReply, Conversation
 
+if TYPE_CHECKING:  # a player without a model needs no torch
+    from ..policy import PolicyAgent
+
 
 class RandomPlayer:
-    """Answers with one of the world's named actions, or with a sample of its action space written as text."""
+    """Answers with one of the world's named actions, or with a sample of its action space written as text.
+
+    Args:
+        speaker: a policy whose template turns conversation and reply into ids, for demonstrations to learn from.
+    """
 
     name = "random"
-    context = "turn"
+
+    def __init__(self, speaker: PolicyAgent | None = None) -> None:
+        self.speaker = speaker
+        self.context = "turn" if speaker is None else speaker.context
 
     def act(self, conversations: Sequence[Conversation], *, greedy: bool) -> list[AgentReply]:
         """One reply for each conversation; the choices depend on its key and turn alone."""
-        return [AgentReply(self._say(conversation)) for conversation in conversations]
+        replies = [(conversation, self._say(conversation)) for conversation in conversations]
+        if self.speaker is None:
+            return [AgentReply(text) for _, text in replies]
+        return [self.speaker.recite(conversation, text) for conversation, text in replies]
 
     def _say(self, conversation: Conversation) -> str:
         entropy = np.random.SeedSequence((*conversation.key, len(conversation.turns)))
@@ -38,4 +51,4 @@ def _answer(env: ChatEnv, entropy: np.random.SeedSequence) -> str:
     if isinstance(action, str):
         return action.strip() or "?"  # an answer of spaces is none
     numbers: list[Any] = np.ravel(action).tolist()
-    return " ".join(str(number) for number in numbers)
+    return ", ".join(str(number) for number in numbers)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
-from lmmr1.envs.reply import THINK, Reply
+from lmmr1.envs.reply import TAGS, THINK, Reply
 
 ECHO_WORDS = 8  # a shorter thought is no copy
 ANSWER_ECHO_WORDS = 5
 ECHO_SHARE = 0.9
 RUN = 4  # words in a row that count as copied
 
+# What the instructions of the reply formats put where something is to be said.
+PLACEHOLDERS = {"your reasoning", "your answer"}
 ALTERNATIVES = re.compile(r"\bor\b|\\lor\b|\\vee\b", re.IGNORECASE)
+TAG = re.compile("|".join(TAGS))
 WORD = re.compile(r"[^\W_]+|[^\w\s]")
 # LMM-R1's own pattern: nothing around or between the two parts, no end of theirs inside of them, either may be empty.
 LMMR1_REPLY = re.compile(r"<think>(?:(?!</think>).)*</think><answer>(?:(?!</answer>).)*</answer>\Z", re.DOTALL)
@@ -35,12 +38,15 @@ def find_trick(reply: Reply, shown: str = "", success: bool | None = None, thoug
     """Say how a well-formed reply tries to be paid for its form alone, or return None.
 
     Returns:
-        "empty thought"; "several answers" (alternatives with an "or" between them, unless the world found just that
-        right); "echo" (a thought of eight words or more nine tenths of which are runs of four words from the text that
-        it answers to, or a wrong answer of five words or more that stands there); or None.
+        "empty thought"; "placeholder" (what the instructions write in place of a thought or an answer); "several
+        answers" (alternatives with an "or" between them, unless the world found just that right); "echo" (a thought of
+        eight words or more nine tenths of which are runs of four words from the text that it answers to, or a wrong
+        answer of five words or more that stands there); or None.
     """
     if THINK in reply.text and not reply.thought and not thoughtless:
         return "empty thought"
+    if {reply.thought.casefold(), "" if success else reply.answer.casefold()} & PLACEHOLDERS:
+        return "placeholder"
     if success is not True and len([part for part in ALTERNATIVES.split(reply.answer) if part.strip(" ,.;")]) > 1:
         return "several answers"
     copied: set[tuple[str, ...]] = _runs(shown) if shown else set()
@@ -65,7 +71,8 @@ def lmmr1_format_reward(text: str) -> float:
 
 
 def _words(text: str) -> list[str]:
-    return WORD.findall(text.casefold())
+    # A well-formed copy of the instructions is one without the tags that stand in them.
+    return WORD.findall(TAG.sub(" ", text).casefold())
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

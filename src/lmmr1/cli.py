@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from lmmr1 import __version__
 from lmmr1.commands import dataset, doctor, evaluate, grade, listing, settings, size, train
+from lmmr1.commands.authoring import check_env, new_env
 from lmmr1.commands.disk import DiskFullError, describe, is_disk_full
 from lmmr1.commands.evaluating import compare, experiment, leaderboard, rescore, serve
 from lmmr1.commands.playing import play, record
@@ -80,6 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
         record,
         play,
         view,
+        new_env,
+        check_env,
         grade,
         listing,
         dataset,
@@ -104,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What a terminal cannot show, and bytes that are no text, become question marks instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())  # so that "my_pkg:My-v0" is found in the folder that one stands in
     try:
         arguments = build_parser().parse_args(settings.gather(sys.argv[1:] if argv is None else argv))
         return arguments.run(arguments)

@@ -116,8 +116,8 @@ def test_an_episode_stops_in_the_middle_of_an_answer() -> None:
 @pytest.mark.parametrize(
     ("reply", "words", "parts"),
     [
-        (say("Up"), '"Up" is not an action', {"task": 0.0, "format": 0.5, "invalid": -0.25}),
-        (say("Left, Left, Left, Left"), "at most 3 actions", {"task": 0.0, "format": 0.5, "invalid": -0.25}),
+        (say("Up"), '"Up" is not an action', {"task": 0.0, "format": 0.0, "invalid": -0.25}),
+        (say("Left, Left, Left, Left"), "at most 3 actions", {"task": 0.0, "format": 0.0, "invalid": -0.25}),
         ("Right", "exactly once", {"task": 0.0, "format": 0.0, "invalid": -0.25}),
         ("", "exactly once", {"task": 0.0, "format": 0.0, "invalid": -0.25}),
     ],
@@ -252,13 +252,16 @@ def test_bad_specs(arguments: Any, words: str) -> None:
 def test_gymnasium_worlds_need_no_code(id: str, kwargs: dict[str, Any], render_mode: str | None) -> None:
     chat = make_chat(id, render_mode=render_mode, chat={"max_actions": 2}, **kwargs)
     messages, _ = chat.reset(seed=0)
-    assert id in message_text(messages[0]) and "0, 1" in message_text(messages[0])
+    first, second = ("Right", "Left") if id == "CartPole-v1" else ("Left", "Up")
+    assert id in message_text(messages[0]) and f"The actions are Left, {'Right' if first == 'Right' else 'Down'}" in (
+        message_text(messages[0])
+    )
     for _ in range(3):
         images = message_images(messages[-1])
         assert [image.ndim for image in images] == ([3] if render_mode else [])
         written = message_text(messages[-1])
         assert ("Observation: " in written) == (id == "CartPole-v1" or render_mode is None)
-        messages, reward, terminated, truncated, info = chat.step(say("1, 0" if id == "CartPole-v1" else "0, 3"))
+        messages, reward, terminated, truncated, info = chat.step(say(f"{first}, {second}"))
         assert messages in chat.observation_space and info["native_steps"] == 2
         assert reward == (2.5 if id == "CartPole-v1" else 0.5)
         assert not terminated and not truncated

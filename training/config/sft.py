@@ -11,7 +11,7 @@ from lmmr1.envs.registry import EnvironmentConfig
 from .checks import at_least, decay_rates, fraction, one_of, positive, require
 from .rollout import Context, context_word
 
-Source = Literal["expert", "rollouts"]
+Source = Literal["expert", "random", "rollouts"]
 Choice = Literal["random", "shortest", "all"]
 
 
@@ -48,7 +48,7 @@ class DemonstrationConfig:
     environment: EnvironmentConfig
     """The environment; its weight is its share of the replies in a batch."""
     source: Source = "expert"
-    """Who speaks: the environment's expert, or the policy itself, of whose rollouts the good ones are kept."""
+    """Who speaks: the expert, a player at random, or the policy itself, of whose rollouts the good ones are kept."""
     thought_rate: float = 1.0
     """How often the expert writes its thought down; otherwise it answers at once."""
     skill: float = 1.0
@@ -68,12 +68,12 @@ class DemonstrationConfig:
         one_of("source", self.source, get_args(Source))
         require(
             self.source == "rollouts" or self.rejection is None,
-            "rejection has no meaning with source expert: set source rollouts, or leave it out",
+            f"rejection has no meaning with source {self.source}: set source rollouts, or leave it out",
         )
         for key in ("thought_rate", "skill", "turns"):
             require(
-                self.source == "expert" or vars(self)[key] == 1,
-                f"{key} has no meaning with source rollouts: it is the expert's",
+                self.source == "expert" or vars(self)[key] == 1 or (self.source == "random" and key == "turns"),
+                f"{key} has no meaning with source {self.source}: it is the expert's",
             )
         for key in ("thought_rate", "skill"):
             fraction(key, vars(self)[key])

@@ -17,6 +17,7 @@ GATHERED = "--override"
 # The commands that take overrides, and the options that they have besides.
 OWN_OPTIONS = {
     "train": ("--help", "--run-dir", "--resume", "--allow-changes"),
+    "check-env": ("--help", "--json", "--quick", "--strict"),
     "size": (
         "--help",
         "--stage",
@@ -98,13 +99,24 @@ def environment_from(id: str, overrides: Sequence[tuple[str, str]], **kwargs: An
     Raises:
         UserError: a key is neither.
     """
-    arguments: dict[str, dict[str, Any]] = {"kwargs": dict(kwargs), "chat": {}}
+    groups = grouped(overrides, "an environment", ("kwargs", "chat"))
+    return EnvironmentConfig(id, kwargs={**kwargs, **groups["kwargs"]}, chat=groups["chat"])
+
+
+def grouped(overrides: Sequence[tuple[str, str]], who: str, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The values of `--GROUP.NAME VALUE` by group and name.
+
+    Raises:
+        UserError: a key is of no such group; the message says that `who` takes those.
+    """
+    values: dict[str, dict[str, Any]] = {group: {} for group in groups}
     for key, value in overrides:
         group, _, name = key.partition(".")
-        if group not in arguments or not name:
-            raise UserError(f"--{key} is not an option; an environment takes --kwargs.NAME VALUE and --chat.NAME VALUE")
-        arguments[group][name] = value_from(value)
-    return EnvironmentConfig(id, kwargs=arguments["kwargs"], chat=arguments["chat"])
+        if group not in values or not name:
+            choices = [f"--{group}.NAME VALUE" for group in groups]
+            raise UserError(f"--{key} is not an option; {who} takes {', '.join(choices[:-1])} and {choices[-1]}")
+        values[group][name] = value_from(value)
+    return values
 
 
 def value_from(text: str) -> Any:

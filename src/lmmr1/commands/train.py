@@ -24,7 +24,9 @@ State = Literal["new", "begun", "unfinished", "complete", "foreign"]
 _EPILOG = """\
 Every value of the recipe can be changed: --stages.fre.iterations 5 --stages.fre.optimizer.learning_rate 1e-4
 --stages.fre.environments.0.kwargs.level 2 --evaluation.tasks.text.episodes 64. Values are read as YAML.
---seed S and --model M are such keys too (--model is short for --model.path, --engine for --engine.kind)."""
+--seed S and --model M are such keys too (--model is short for --model.path, --engine for --engine.kind). --env ID lets
+every stage play another environment, "my_pkg:My-v0" or '{id: FrozenLake-v1, kwargs: {is_slippery: false}}', and judges
+on it alone; the recipe `any` is made for that."""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -13,9 +13,9 @@ from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test
 from pettingzoo.utils import parallel_to_aec
 
 import lmmr1
+from lmmr1 import ParallelChat
 from lmmr1.envs.errors import MissingExtraError, UserError
 from lmmr1.envs.football.observations import OBSERVATIONS
-from lmmr1.envs.football.parallel_chat import FootballParallelChat
 from lmmr1.envs.messages import message_text
 
 pytestmark = pytest.mark.football_engine
@@ -125,7 +125,7 @@ def test_without_pettingzoo_the_error_names_the_extra(monkeypatch: pytest.Monkey
 
 
 def test_agents_are_spoken_to() -> None:
-    env = FootballParallelChat(lmmr1.football_parallel_env(left_players=2, right_players=1))
+    env = ParallelChat(lmmr1.football_parallel_env(left_players=2, right_players=1))
     chats, _ = env.reset(seed=0)
     for agent in env.agents:
         assert [message["role"] for message in chats[agent]] == ["system", "user"]
@@ -135,7 +135,7 @@ def test_agents_are_spoken_to() -> None:
     chats, rewards, _, _, infos = env.step(
         {"left_0": good, "left_1": "nonsense", "right_0": good.replace("right", "fly")}
     )
-    assert rewards == {"left_0": 0.5, "left_1": 0.0, "right_0": 0.5}
+    assert rewards == {"left_0": 0.5, "left_1": 0.0, "right_0": 0.0}
     assert [infos[agent]["actions"] for agent in env.possible_agents] == [["action_right"], [], []]
     assert '"action_fly" is not an action' in message_text(chats["right_0"][0])
     assert "On: action_right." in message_text(chats["left_0"][0])
@@ -145,6 +145,6 @@ def test_agents_are_spoken_to() -> None:
 
 
 def test_pettingzoo_finds_nothing_to_say_about_conversations() -> None:
-    parallel_api_test(FootballParallelChat(lmmr1.football_parallel_env(observation="text")), num_cycles=60)
+    parallel_api_test(ParallelChat(lmmr1.football_parallel_env(observation="text")), num_cycles=60)
     with pytest.raises(UserError, match="reply_format must be one of"):
-        FootballParallelChat(lmmr1.football_parallel_env(), reply_format="xml")
+        ParallelChat(lmmr1.football_parallel_env(), reply_format="xml")

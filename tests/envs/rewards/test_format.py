@@ -65,6 +65,8 @@ THOUGHT = "The perimeter is the sum of the sides: 3 + 4 + 5 = 12."
         (f"<think>{QUESTION.upper()}  {QUESTION}</think><answer>12</answer>", "echo"),
         (f"<think>{THOUGHT}</think><answer>{QUESTION}</answer>", "echo"),
         (f"<think>{THOUGHT}</think><answer>orange</answer>", None),
+        ("<think>your reasoning</think><answer>12</answer>", "placeholder"),
+        (f"<think>{THOUGHT}</think><answer>Your answer</answer>", "placeholder"),
     ],
 )
 def test_tricks_are_found(text: str, trick: str | None) -> None:
@@ -95,6 +97,12 @@ def test_malformed_replies_earn_no_format(text: str) -> None:
 def test_two_solutions_that_are_right_are_no_hedge() -> None:
     reply = parse("<think>Both roots of x^2 - 1.</think><answer>x = 1 or x = -1</answer>")
     assert format_reward(reply, success=True) == 1.0 and format_reward(reply, success=False) == 0.0
+
+
+def test_a_copy_without_the_tags_that_stand_in_the_prompt_is_an_echo() -> None:
+    shown = f"Reply in exactly this form: <think>your reasoning</think><answer>your answer</answer> {QUESTION}"
+    copy = shown.replace("<think>", " ").replace("</think>", " ").replace("<answer>", " ").replace("</answer>", " ")
+    assert find_trick(parse(f"<think>{copy}</think><answer>12</answer>"), shown) == "echo"
 
 
 def test_where_nothing_is_to_be_thought_an_empty_thought_is_no_trick() -> None:

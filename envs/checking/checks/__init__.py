@@ -1,0 +1,1 @@
+"""The checks, in groups that share their episodes."""

@@ -1,0 +1,1 @@
+"""The commands of those who make environments: write one, and check it."""
