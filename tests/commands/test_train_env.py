@@ -75,7 +75,7 @@ def test_whoever_answers_at_random_teaches_which_replies_name_an_action() -> Non
     episodes = demonstrations.episodes(0, 16)
     demonstrations.close()
     turns = [turn for episode in episodes for turn in episode.turns]
-    assert len(turns) >= 16 and {turn.answer for turn in turns} == {"0", "1", "2", "3"}
+    assert len(turns) >= 16 and {turn.answer for turn in turns} == {"Left", "Down", "Right", "Up"}
     for turn in turns:
         assert turn.actions == [turn.answer] and turn.text == f"<think></think><answer>{turn.answer}</answer>"
         assert policy.loaded.tokenizer.decode(turn.reply_ids[:-1]) == turn.text

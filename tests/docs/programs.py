@@ -100,7 +100,8 @@ def check_recipe(arguments: argparse.Namespace, folder: Path, here: bool) -> Non
             else:  # its keys and values; its data sets cannot be had
                 recipe._read(recipe.find_recipe(named), arguments.override, named)
         except UserError as error:
-            raise WrongCommandError(str(error)) from error
+            if here or "cannot import the module" not in str(error):  # the page itself makes that module
+                raise WrongCommandError(str(error)) from error
         return
     # A run's own recipe, which is there once the run is.
     need(arguments.recipe.endswith("recipe.yaml"), f"there is no recipe {arguments.recipe}")

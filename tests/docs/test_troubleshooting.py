@@ -49,7 +49,6 @@ PROVOKED = {
     "play my_package:MyWorld-v0": "cannot import the module 'my_package'",
     "record LMMR1/Sokoban-v0 --kwargs.boxes 3": "unexpected keyword argument 'boxes'",
     "record LMMR1/Sokoban-v0 --episodes 1 --out film.avi": "a film must be named .mp4 or .gif",
-    "play LMMR1/Reasoning-v0 --window": "a window is for worlds with a list of actions",
     "train tiny --stages.fre.iteration 4": "stages.fre.iteration is not a key",
     "train tiny --stages.fre.ppo.minibatches 1000": "minibatches (1000) must not exceed",
     "train tiny --seed": "--seed needs a value",
