@@ -206,15 +206,15 @@ def save_episodes(folder: Path, episodes: Sequence[Episode]) -> None:
 
 def _plain(turn: Turn) -> dict[str, Any]:
     """A turn's fields as JSON takes them; its messages are the caller's."""
-    row = {
+    row: dict[str, Any] = {
         **vars(turn),
         "prompt_ids": turn.prompt_ids.tolist(),
         "reply_ids": turn.reply_ids.tolist(),
         # repr of a float32 as float64 is exact, so the log-probabilities come back to the bit
         "logprobs": [float(value) for value in turn.logprobs],
     }
-    credit = row.pop("credit")
-    return row if credit is None else {**row, "credit": credit.document()}
+    del row["credit"]
+    return row if turn.credit is None else {**row, "credit": turn.credit.document()}
 
 
 def load_episodes(folder: Path) -> list[Episode]:

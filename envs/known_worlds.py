@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import gymnasium as gym
 from gymnasium.spaces import Discrete
@@ -91,7 +92,8 @@ def known_world(env: gym.Env[Any, Any]) -> KnownWorld | None:
         return known
     world = env.unwrapped
     if isinstance(world, NamesActions) and isinstance(world.actions, enum.EnumMeta):
-        members = {int(member.value): str(name) for name, member in world.actions.__members__.items()}
+        choices = cast("Mapping[str, Any]", world.actions.__members__)
+        members = {int(member.value): choice for choice, member in choices.items()}
         if sorted(members) == list(range(int(space.n))):
             return KnownWorld("", tuple(members[index].capitalize() for index in range(int(space.n))))
     return None

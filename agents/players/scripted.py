@@ -47,6 +47,9 @@ class ScriptedPlayer:
             if replies.parse(said).well_formed:
                 return said
             return replies.write("", said)
-        if isinstance(said, tuple) and len(said) == 2 and all(isinstance(part, str) for part in said):
-            return replies.write(*said)
+        match said:
+            case (str(thought), str(answer)):
+                return replies.write(thought, answer)
+            case _:
+                pass
         raise UserError(f"{self.name} must return an answer, or a thought and an answer, not {type(said).__name__}")
