@@ -48,7 +48,7 @@ class ScriptedPlayer:
                 return said
             return replies.write("", said)
         match said:
-            case (str(thought), str(answer)):
+            case tuple((str(thought), str(answer))):
                 return replies.write(thought, answer)
             case _:
                 pass
