@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("envs", "agents", "training", "evaluation")
-DATA = (".py", ".typed", ".yaml", ".json", ".jsonl", ".jinja", ".safetensors", ".txt")
+DATA = (".py", ".typed", ".yaml", ".json", ".jsonl", ".jinja", ".safetensors", ".txt", ".html", ".css", ".js", ".svg")
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 EXTRAS = "train,math,video,games,report"
 
