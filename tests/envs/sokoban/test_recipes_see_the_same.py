@@ -1,8 +1,9 @@
 """What the shipped recipes see of Sokoban stays as it was when their results were measured, bit by bit.
 
 `recipe_trajectories.json` was written before the present code: for every configuration of Sokoban in a shipped recipe
-a digest of levels, pictures, texts, rewards and infos over fifty seeds (some hundred episodes in all). To write it
-anew, on purpose:
+a digest of levels, pictures, texts, rewards and infos over fifty seeds (some hundred episodes in all). It was written
+anew once, when the form of a reply that names no legal action ceased to be paid: all else was the same. To do that, on
+purpose:
 
     python tests/envs/sokoban/test_recipes_see_the_same.py
 """
