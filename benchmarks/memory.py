@@ -51,7 +51,7 @@ class Case:
     replies: int = 512  # tokens of each row that are learned from
     whole: bool = False  # all logits at once, as without chunks
     depth: int = 32  # layers of the vision tower, which is frozen and whose features are kept
-    limit: int = policy.DEVICE_LOGIT_LIMIT
+    limit: int = policy.LOGIT_LIMIT  # with a GPU's, the whole is 1.3 GiB more
 
 
 class Ledger(TorchDispatchMode):
