@@ -20,10 +20,10 @@ from ..networks.qwen import QwenNetwork, Weights
 from .base import Completion, Request, Sampling, uniforms
 from .batch import COMPACT_AT, PREFIX_BYTES, Batch
 from .device.decoder import DeviceDecoder
-from .device.steps import DeviceSteps, Drawing
+from .device.steps import DeviceSteps
 from .prefill import Prompt, prefill
 from .prefix import KeptRows, Prefix, weight_stamp
-from .sampler import Sampler
+from .sampler import Drawing, Sampler
 from .stopping import StopStrings, is_finished
 
 
@@ -103,13 +103,14 @@ class EmbeddedEngine:
             range(len(requests)), key=lambda i: (-len(requests[i].prompt_ids), requests[i].prompt_ids.tobytes(), i)
         )
         batch: Batch | None = None
-        advance = self._stepper(call)
+        drawing = self._drawing(call)
+        advance = self._stepper(call, drawing)
         while order or batch is not None:
             room = self.slots - (0 if batch is None else len(batch))
             if order and room > 0:
                 entering, order = order[:room], order[room:]
                 logits, new = self._prefill(call, entering)
-                self._sample(logits, new, call)
+                drawing.draw(logits, new)
                 joined = new if batch is None else batch.joined(new, self._spare(call), self.multiple)
                 batch = self._compact(joined, call)
                 continue
@@ -118,24 +119,18 @@ class EmbeddedEngine:
             batch = self._compact(batch, call)
         return self._completions(call)
 
-    def _stepper(self, call: _Call) -> Callable[[Batch], None]:
+    def _drawing(self, call: _Call) -> Drawing:
+        sampling, results = call.sampling, call.results
+        drawn = (results.noise, results.ids, results.logprobs)
+        return Drawing(self.sampler, sampling.temperature, sampling.greedy, *drawn, self.ends, call.stops)
+
+    def _stepper(self, call: _Call, drawing: Drawing) -> Callable[[Batch], None]:
         """What makes each live row of a batch a token longer, or several where that spares waiting."""
         if self.steady:
-            sampling, results = call.sampling, call.results
-            drawing = Drawing(
-                self.sampler,
-                sampling.temperature,
-                sampling.greedy,
-                results.noise,
-                results.ids,
-                results.logprobs,
-                self.ends,
-                call.stops,
-                self._rotary,
-            )
-            return DeviceSteps(DeviceDecoder(self.network, call.weights), drawing, self.device.type == "cuda").advance
-        decoder = DecodingNetwork(self.network, call.weights)
-        return lambda batch: self._sample(self._decode(decoder, batch), batch, call)
+            decoder = DeviceDecoder(self.network, call.weights)
+            return DeviceSteps(decoder, drawing, self._rotary, self.device.type == "cuda").advance
+        folded = DecodingNetwork(self.network, call.weights)
+        return lambda batch: drawing.draw(self._decode(folded, batch), batch)
 
     def update_weights(self, version: int) -> None:
         """The network reads the model's own weights: only their number changes."""
@@ -250,20 +245,6 @@ class EmbeddedEngine:
         batch.column += 1
         batch.positions += 1
         return logits
-
-    def _sample(self, logits: Tensor, batch: Batch, call: _Call) -> None:
-        """Draw the next token of every live row and note which rows end."""
-        results, sampling = call.results, call.sampling
-        noise = results.noise.index_select(0, batch.places)
-        batch.tokens, chosen = self.sampler(logits, noise, sampling.temperature, sampling.greedy)
-        results.ids.index_copy_(0, batch.places, batch.tokens)
-        results.logprobs.index_copy_(0, batch.places, chosen)
-        batch.places = batch.places + 1
-        batch.live &= ~self.ends.index_select(0, batch.tokens) & (batch.places < batch.limits)
-        if call.stops is not None:
-            batch.stops = call.stops[batch.stops, batch.tokens]
-            batch.live &= batch.stops != len(call.stops) - 1
-        batch.places.masked_fill_(~batch.live, len(results.ids) - 1)
 
     def _compact(self, batch: Batch, call: _Call) -> Batch | None:
         """Drop the rows that ended, once there are enough of them; None when nothing is left."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from .batch import Batch
 
 BANNED = -1e9
 
@@ -45,3 +48,41 @@ class Sampler:
     def _biased(self, logits: Tensor, temperature: float) -> Tensor:
         scaled = logits if temperature == 1.0 else logits / temperature
         return scaled + self.bias
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn in a call, and how: tensors that all batches of the call write to.
+
+    Attributes:
+        sampler: of the engine.
+        temperature, greedy: of the sampling.
+        noise: float32 (results,) uniform numbers.
+        ids: int64 (results,) sampled so far, -1 elsewhere; the last place is where rows that ended write.
+        logprobs: float32 (results,).
+        ends: bool (vocabulary,), the ids that end a reply.
+        stops: int64 (states, vocabulary), transitions of the stop strings, or None.
+    """
+
+    sampler: Sampler
+    temperature: float
+    greedy: bool
+    noise: Tensor
+    ids: Tensor
+    logprobs: Tensor
+    ends: Tensor
+    stops: Tensor | None
+
+    def draw(self, logits: Tensor, batch: Batch) -> None:
+        """Draw the next token of every live row and note which rows end; all of it in place."""
+        noise = self.noise.index_select(0, batch.places)
+        tokens, chosen = self.sampler(logits, noise, self.temperature, self.greedy)
+        self.ids.index_copy_(0, batch.places, tokens)
+        self.logprobs.index_copy_(0, batch.places, chosen)
+        batch.tokens.copy_(tokens)
+        batch.places.add_(1)
+        batch.live.logical_and_(~self.ends.index_select(0, tokens) & (batch.places < batch.limits))
+        if self.stops is not None:
+            batch.stops.copy_(self.stops[batch.stops, tokens])
+            batch.live.logical_and_(batch.stops != len(self.stops) - 1)
+        batch.places.masked_fill_(~batch.live, len(self.ids) - 1)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..batch import UNSEEN, Batch
-from ..sampler import Sampler
+from ..sampler import Drawing
 from .decoder import DeviceDecoder
 
 # Columns that one recording looks at beyond those written when it is made.
@@ -25,43 +24,18 @@ UNWATCHED = 16
 WORTH_RECORDING = 8
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """What is drawn in a call, and how: tensors that all batches of the call write to.
-
-    Attributes:
-        sampler: of the engine.
-        temperature, greedy: of the sampling.
-        noise: float32 (results,) uniform numbers.
-        ids: int64 (results,) sampled so far, -1 elsewhere; the last place is where rows that ended write.
-        logprobs: float32 (results,).
-        ends: bool (vocabulary,), the ids that end a reply.
-        stops: int64 (states, vocabulary), transitions of the stop strings, or None.
-        turns: complex64 (positions, dim / 2), see `rotate`.
-    """
-
-    sampler: Sampler
-    temperature: float
-    greedy: bool
-    noise: Tensor
-    ids: Tensor
-    logprobs: Tensor
-    ends: Tensor
-    stops: Tensor | None
-    turns: Tensor
-
-
 class DeviceSteps:
     """Runs the steps of one call's batches.
 
     Args:
         decoder: the network.
         drawing: of the call.
+        turns: complex64 (positions, dim / 2), see `rotate`.
         record: whether steps are recorded; without it they run one by one, on any device, with the same results.
     """
 
-    def __init__(self, decoder: DeviceDecoder, drawing: Drawing, record: bool = True) -> None:
-        self.decoder, self.drawing, self.record = decoder, drawing, record
+    def __init__(self, decoder: DeviceDecoder, drawing: Drawing, turns: Tensor, record: bool = True) -> None:
+        self.decoder, self.drawing, self.turns, self.record = decoder, drawing, turns, record
         self.batch: Batch | None = None
         self.stop = 0
         self.replay: Callable[[], None] | None = None
@@ -86,24 +60,13 @@ class DeviceSteps:
         window = slice(batch.first - batch.first % 8, self.stop)
         here = torch.arange(window.start, window.stop, device=batch.starts.device)
         column = torch.tensor([batch.column], device=batch.starts.device)
-        drawing, last = self.drawing, len(self.drawing.ids) - 1
 
         def step() -> None:
             hidden = (here < batch.starts[:, None]) | (here > column)
             unseen = torch.where(hidden, UNSEEN, 0.0)[:, None, None]
-            turn = drawing.turns.index_select(0, batch.positions)
+            turn = self.turns.index_select(0, batch.positions)
             logits = self.decoder.step(batch.tokens, turn, batch.keys, batch.values, column, window, unseen)
-            noise = drawing.noise.index_select(0, batch.places)
-            tokens, chosen = drawing.sampler(logits, noise, drawing.temperature, drawing.greedy)
-            drawing.ids.index_copy_(0, batch.places, tokens)
-            drawing.logprobs.index_copy_(0, batch.places, chosen)
-            batch.tokens.copy_(tokens)
-            batch.places.add_(1)
-            batch.live.logical_and_(~drawing.ends.index_select(0, tokens) & (batch.places < batch.limits))
-            if drawing.stops is not None:
-                batch.stops.copy_(drawing.stops[batch.stops, tokens])
-                batch.live.logical_and_(batch.stops != len(drawing.stops) - 1)
-            batch.places.masked_fill_(~batch.live, last)
+            self.drawing.draw(logits, batch)
             # A row that ended stays where it is, so that it needs no angles beyond its own.
             batch.positions.add_(batch.live)
             column.add_(1)
