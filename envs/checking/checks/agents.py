@@ -24,7 +24,7 @@ from ..case import Case
 from ..report import Finding
 from .copying import check_closing
 from .replying import first_of, odd_reply, stream
-from .seeding import Mark, differs_at, digest, fixed_generators, moved_generators
+from .seeding import Mark, compare_copies, differs_at, digest, fixed_generators, moved_generators
 from .turns import Shown, judge_budget
 
 NAMES = (
@@ -110,14 +110,9 @@ def _ask_pettingzoo(case: Case) -> Finding:
 
 
 def _check_seeds(case: Case, remedy: str) -> Iterator[Finding]:
-    first, again = write_transcript(case), write_transcript(case)
-    place = differs_at(first, again)
-    if place is not None:
-        yield Finding("same-seed", "fail", "two copies differ", f"{place} from seed {SEED}", remedy)
-        for name in ("group-reset", "seeds-differ"):
-            yield Finding(name, "skip", "two copies differ already with the same seed")
+    first = yield from compare_copies(case, write_transcript, "turns", remedy)
+    if first is None:
         return
-    yield Finding("same-seed", "pass", f"two copies agree over {len(first)} turns")
     with _chat(case) as chat, fixed_generators():
         for seed in OTHERS[:2]:
             _play(case, chat, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,14 +35,9 @@ def check_seeding(case: Case) -> Iterator[Finding]:
         )
     else:
         yield Finding("global-random", "pass", "those of random and numpy.random were left alone")
-    first, again = write_transcript(case), write_transcript(case)
-    place = differs_at(first, again)
-    if place is not None:
-        yield Finding("same-seed", "fail", "two copies differ", f"{place} from seed {SEED}", _GENERATOR)
-        for name in ("group-reset", "seeds-differ"):
-            yield Finding(name, "skip", "two copies differ already with the same seed")
+    first = yield from compare_copies(case, write_transcript, "calls", _GENERATOR)
+    if first is None:
         return
-    yield Finding("same-seed", "pass", f"two copies agree over {len(first)} calls")
     yield _reset_group(case, first)
     others = {_whole(write_transcript(case, seed)) for seed in OTHERS} | {_whole(first)}
     told = f"{len(others)} of {len(OTHERS) + 1} seeds give episodes of their own"
@@ -52,6 +47,31 @@ def check_seeding(case: Case) -> Iterator[Finding]:
         yield Finding(
             "seeds-differ", "warn", "every seed gives the same episode", remedy=f"unless it is meant so: {_GENERATOR}"
         )
+
+
+def compare_copies(
+    case: Case, write: Callable[[Case], list[Mark]], unit: str, remedy: str
+) -> Generator[Finding, None, list[Mark] | None]:
+    """Play two copies from the same seed.
+
+    Args:
+        case: the environment.
+        write: plays a copy of it, and says what it saw.
+        unit: what a mark is of.
+        remedy: what to do where the copies differ.
+
+    Returns:
+        What both saw; None where they differ, which the checks that build on it are told.
+    """
+    first, again = write(case), write(case)
+    place = differs_at(first, again)
+    if place is None:
+        yield Finding("same-seed", "pass", f"two copies agree over {len(first)} {unit}")
+        return first
+    yield Finding("same-seed", "fail", "two copies differ", f"{place} from seed {SEED}", remedy)
+    for name in ("group-reset", "seeds-differ"):
+        yield Finding(name, "skip", "two copies differ already with the same seed")
+    return None
 
 
 def moved_generators(play: Callable[[], object]) -> list[str]:
