@@ -178,8 +178,6 @@ def _run_following(
         for cached, new in ((keys, key), (values, value)):
             tail = cached[:, :, done.width - longest :]
             tail.copy_(torch.where(real, new, tail))
-        mixed = F.scaled_dot_product_attention(
-            query, keys, values, attn_mask=seen[:, None], enable_gqa=network.grouped
-        )
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=seen[:, None], enable_gqa=network.grouped)
         hidden = network.after_attention(layer, hidden, mixed.transpose(1, 2).flatten(2))
     done.hidden[where] = network.norm(hidden[:, -1], weights.norm)

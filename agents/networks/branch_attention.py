@@ -136,7 +136,12 @@ def _attend(
             key.index_select(0, around).unflatten(0, block.keys.shape),
             value.index_select(0, around).unflatten(0, block.keys.shape),
         )
-        small = apart and block.scores(network.heads) <= MOST_SCORES and query.dtype == torch.float32 and query.device.type == "cpu"
+        small = (
+            apart
+            and block.scores(network.heads) <= MOST_SCORES
+            and query.dtype == torch.float32
+            and query.device.type == "cpu"
+        )
         calls.append(_Written.run(inputs, block) if small else _Torchs.run(inputs, block, network.grouped, apart))
     mixed = torch.cat([call.mixed for call in calls])
     return (mixed if shape.tokens is None else mixed.index_select(0, shape.tokens)), calls

@@ -100,7 +100,8 @@ class DecodingNetwork:
             if kernels_fit(joined):
                 from .compiled.functions import attended_newest
 
-                mixed = attended_newest(joined, turn, keys, values, cache.starts, cache.ends, cache.leaders, cache.column)
+                places = (cache.starts, cache.ends, cache.leaders)
+                mixed = attended_newest(joined, turn, keys, values, places, cache.column)
             else:
                 mixed = self._attend(joined, turn[:, None], keys, values, cache)
             hidden = torch.addmm(hidden, mixed.to(hidden.dtype), layer.out)
@@ -120,9 +121,7 @@ class DecodingNetwork:
         window = slice(cache.first, cache.column + 1)
         seen_keys, seen_values = keys.flatten(0, 1)[:, window].mT, values.flatten(0, 1)[:, window]
         unseen = cache.unseen
-        scores = (
-            torch.bmm(query, seen_keys) if unseen is None else torch.baddbmm(unseen[..., window], query, seen_keys)
-        )
+        scores = torch.bmm(query, seen_keys) if unseen is None else torch.baddbmm(unseen[..., window], query, seen_keys)
         return torch.bmm(scores.softmax(-1), seen_values).view(rows, -1)
 
     def _normed(self, hidden: Tensor) -> Tensor:

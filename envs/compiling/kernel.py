@@ -67,30 +67,3 @@ def buffer(values: Any, dtype: Any = np.int64) -> Any:
     """Returns values as a kernel takes them: an array with Numba, a list (much faster in plain Python) without."""
     array = np.ascontiguousarray(values, dtype)
     return array if has_numba() else array.ravel().tolist()
-
-
-def _make_prefetch() -> Any:
-    """A function of a memory address (an integer) that asks for what lies there, for kernels; it changes nothing."""
-    if not has_numba():
-        return lambda address: None
-    from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
-
-    @intrinsic
-    def prefetch(typing_context, address):
-        def generate(context, builder, signature, arguments):
-            pointer_type = ir.IntType(8).as_pointer()
-            kind = ir.FunctionType(ir.VoidType(), [pointer_type, *[ir.IntType(32)] * 3])
-            function = builder.module.declare_intrinsic("llvm.prefetch", [pointer_type], kind)
-            # To read, to be kept, of data.
-            flags = [ir.Constant(ir.IntType(32), flag) for flag in (0, 3, 1)]
-            builder.call(function, [builder.inttoptr(arguments[0], pointer_type), *flags])
-            return context.get_dummy_value()
-
-        return types.void(address), generate
-
-    return prefetch
-
-
-prefetch = _make_prefetch()

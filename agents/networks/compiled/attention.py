@@ -12,20 +12,20 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @float_kernel
-def attend_newest(joined, turn, keys, values, starts, ends, leaders, column, scale, bits, powers, out):
+def attend_newest(joined, turn, keys, values, starts, ends, leaders, column, bits, powers, out):
     """Turn queries and keys, write keys and values to `column`, and mix the values that a row sees.
 
     Rows of one prompt have the same in the columns of it, and all look at the first of them: what one has read lies
     in the processor's cache for the next.
 
     Args:
-        joined: float32 (rows, (heads + 2 * kv_heads) * dim): queries, keys and values side by side, not turned.
+        joined: float32 (rows, (heads + 2 * kv_heads) * dim): queries, keys and values side by side, not turned; the
+            root of dim is in the queries already.
         turn: float32 (rows, dim): cosine and sine of the angles, in turn.
         keys, values: float32 (rows, kv_heads, columns, dim).
         starts, ends: int64 (rows,): first column of the row's prompt, and the one after its last.
         leaders: int64 (rows,): the row that is looked at for the prompt.
         column: to write, and the last to look at.
-        scale: of the scores.
         bits, powers: `scratch` for as many columns.
         out: float32 (rows, heads * dim).
     """
@@ -46,7 +46,6 @@ def attend_newest(joined, turn, keys, values, starts, ends, leaders, column, sca
                 first = (head * group + member) * dim
                 _turn(joined, row, first, turn, query)
                 for i in range(dim):
-                    query[i] *= scale
                     mixed[i] = ZERO
                 _score(query, keys, leader, head, start, shared, scores, 0)
                 _score(query, keys, row, head, end, own, scores, shared)

@@ -26,7 +26,7 @@ def scratch(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def exponentials(values, count, bits, powers):
-    """Replace the first `count` of float32 `values` by their exponentials; nan stays nan. `bits`, `powers`: `scratch`."""
+    """Replace the first `count` of float32 `values` by their exponentials, nan by nan; the others are `scratch`."""
     for i in range(count):
         x = values[i]
         x = -LIMIT if x < -LIMIT else x
@@ -38,7 +38,6 @@ def exponentials(values, count, bits, powers):
         values[i] = p * x * x + x + ONE
     for i in range(count):
         values[i] *= powers[i]
-
 
 
 @float_kernel

@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from .attention import attend_newest
 from .choices import draw_tokens, figure_tokens
-from .passes import gate_units, gate_units_backward, normalise, normalise_backward
 from .exponential import scratch
+from .passes import gate_units, gate_units_backward, normalise, normalise_backward
 from .switch import array
 
 
@@ -103,18 +103,17 @@ def attended_newest(
     turn: Tensor,
     keys: Tensor,
     values: Tensor,
-    starts: Tensor,
-    ends: Tensor,
-    leaders: Tensor,
+    places: tuple[Tensor, Tensor, Tensor],
     column: int,
 ) -> Tensor:
     """What attention makes of the newest token of every row, whose keys and values are written to `column`.
 
     Args:
-        joined: float32 (rows, (heads + 2 * kv_heads) * dim), queries, keys and values side by side, not turned.
+        joined: float32 (rows, (heads + 2 * kv_heads) * dim), queries, keys and values side by side, not turned; the
+            root of dim is in the queries already.
         turn: complex64 (rows, dim / 2), see `rotary.rotate`.
         keys, values: float32 (rows, kv_heads, columns, dim), written to.
-        starts, ends, leaders: int64 (rows,), see `decoding.RowCache`.
+        places: starts, ends and leaders, int64 (rows,) each, see `decoding.RowCache`.
         column: to write, and the last to look at.
 
     Returns:
@@ -123,7 +122,6 @@ def attended_newest(
     rows, kv_heads, columns, dim = keys.shape
     out = torch.empty(rows, joined.shape[1] - 2 * kv_heads * dim)
     angles = torch.view_as_real(turn).reshape(rows, dim)
-    places = (array(part) for part in (starts, ends, leaders))
-    inputs = (array(joined), array(angles), keys.numpy(), values.numpy(), *places, column, np.float32(dim**-0.5))
-    attend_newest(*inputs, *scratch(columns), out.numpy())
+    caches = (keys.numpy(), values.numpy(), *(part.numpy() for part in places))
+    attend_newest(array(joined), array(angles), *caches, column, *scratch(columns), out.numpy())
     return out

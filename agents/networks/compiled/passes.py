@@ -66,8 +66,8 @@ def normalise_backward(grad, hidden, scales, weight, out, weight_grad):
 @float_kernel
 def gate_units(gate, up, out):
     """`out` = silu(`gate`) `up`, all float32 (n,); `out` may be one of the others."""
-    bits, powers = scratch_of_chunk()
-    shrunk = np.empty(CHUNK, np.float32)
+    bits, shrunk = np.empty(CHUNK, np.int32), np.empty(CHUNK, np.float32)
+    powers = bits.view(np.float32)
     for first in range(0, len(gate), CHUNK):
         # Slices, since an index that is a sum may be negative for all that a compiler knows, and is looked at singly.
         gates, ups, outs = gate[first : first + CHUNK], up[first : first + CHUNK], out[first : first + CHUNK]
@@ -81,8 +81,8 @@ def gate_units(gate, up, out):
 @float_kernel
 def gate_units_backward(grad, gate, up, gate_grad, up_grad):
     """Gradients of `gate_units`, all float32 (n,): with s = sigmoid(g), du = d g s, dg = d u s (1 + g (1 - s))."""
-    bits, powers = scratch_of_chunk()
-    shrunk = np.empty(CHUNK, np.float32)
+    bits, shrunk = np.empty(CHUNK, np.int32), np.empty(CHUNK, np.float32)
+    powers = bits.view(np.float32)
     for first in range(0, len(gate), CHUNK):
         stop = first + CHUNK
         grads, gates, ups = grad[first:stop], gate[first:stop], up[first:stop]
@@ -94,9 +94,3 @@ def gate_units_backward(grad, gate, up, gate_grad, up_grad):
             sigmoid = ONE / (ONE + shrunk[i])
             up_grads[i] = grads[i] * gates[i] * sigmoid
             gate_grads[i] = grads[i] * ups[i] * sigmoid * (ONE + gates[i] * (ONE - sigmoid))
-
-
-@float_kernel
-def scratch_of_chunk():
-    bits = np.empty(CHUNK, np.int32)
-    return bits, bits.view(np.float32)

@@ -65,9 +65,7 @@ def _paired(tensor: Tensor, *shape: int) -> np.ndarray:
     return array(tensor).reshape(*shape, -1, 2)
 
 
-def _attend(
-    joined: Tensor, turn: Tensor, shape: BranchShape, heads: int, kv_heads: int
-) -> tuple[Tensor, list[_Laid]]:
+def _attend(joined: Tensor, turn: Tensor, shape: BranchShape, heads: int, kv_heads: int) -> tuple[Tensor, list[_Laid]]:
     dim = joined.shape[1] // (heads + 2 * kv_heads)
     out, laid = joined.new_empty(len(joined), heads, dim), []
     inputs, angles = _paired(joined, len(joined), heads + 2 * kv_heads), _angles(turn)

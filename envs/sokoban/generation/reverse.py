@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmmr1.envs.compiling.kernel import kernel
+
 from .twister import numpy_below, python_below, python_random
 
 TRIES = 4  # rooms, before a level counts as failed

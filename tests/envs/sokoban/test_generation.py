@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmmr1.envs.compiling.kernel import buffer
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.sokoban import Level, SokobanEnv, Status, moves_to_go, parse_levels, solve_level
-from lmmr1.envs.compiling.kernel import buffer
 from lmmr1.envs.sokoban.generation import twister
 from lmmr1.envs.sokoban.generation.backwards import Backwards, Digging
 from lmmr1.envs.sokoban.generation.source import ListFeed
