@@ -247,8 +247,8 @@ class PackedRows:
         places: int64 (n,), where all their copies stand in the flat tensors.
         source: int64 (n,), which of the m tokens each copy is.
         own: how many of the m tokens count; those after them are run for the other ranks' sake alone.
-        layouts: what a network has worked out about the rows, for itself and for others of its kind: the reference
-            runs the same rows as the policy.
+        layouts: by device, how the rows are laid out as a tree (None: not worth it), which the first network that runs
+            them works out for all: the reference runs the same rows as the policy.
     """
 
     rows: Rows

@@ -134,11 +134,12 @@ def predicting_states(network: Network, packed: PackedRows, features: dict[bytes
     """The states (m, hidden) that predict the reply tokens; prompts that rows share are run once where that pays."""
     rows, index, columns = packed.rows, packed.row_index, packed.predictors
     if isinstance(network, QwenNetwork) and not network.packing:
-        if "tree" not in packed.layouts:
+        device = str(network.model.device)
+        if device not in packed.layouts:
             tree = BranchedRows.pack(network, rows, packed.splits)
             worth = tree.saved > LEAST_SAVED
-            packed.layouts["tree"] = Layout.of(network, tree, tree.places(index, columns)) if worth else None
-        layout = packed.layouts["tree"]
+            packed.layouts[device] = Layout.of(network, tree, tree.places(index, columns)) if worth else None
+        layout = packed.layouts[device]
         if layout is not None:
             return run_branches(network, layout, features)
     return network.hidden(rows, features)[index, columns]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -57,22 +56,26 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.first = int(self.starts.min())
+        self._unseen: Tensor | None = None
+        self._leaders: Tensor | None = None
 
-    @cached_property
+    @property
     def unseen(self) -> Tensor | None:
         """What is added to the scores of all columns, (rows * kv_heads, 1, columns); None: nothing is."""
-        if int(self.starts.max()) == self.first:
-            return None
-        kv_heads, columns = self.values[0].shape[1:3]
-        hidden = torch.arange(columns, device=self.starts.device) < self.starts[:, None]
-        unseen = torch.where(hidden, UNSEEN, 0.0).to(self.values[0].dtype)
-        return unseen.repeat_interleave(kv_heads, 0)[:, None]
+        if self._unseen is None and int(self.starts.max()) > self.first:
+            kv_heads, columns = self.values[0].shape[1:3]
+            hidden = torch.arange(columns, device=self.starts.device) < self.starts[:, None]
+            unseen = torch.where(hidden, UNSEEN, 0.0).to(self.values[0].dtype)
+            self._unseen = unseen.repeat_interleave(kv_heads, 0)[:, None]
+        return self._unseen
 
-    @cached_property
+    @property
     def leaders(self) -> Tensor:
         """int64 (rows,), the first of the rows that have the same prompt."""
-        _, firsts, numbers = np.unique(self.prompts.numpy(), return_index=True, return_inverse=True)
-        return torch.from_numpy(firsts[numbers])
+        if self._leaders is None:
+            _, firsts, numbers = np.unique(self.prompts.numpy(), return_index=True, return_inverse=True)
+            self._leaders = torch.from_numpy(firsts[numbers])
+        return self._leaders
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -2,7 +2,8 @@
 
 A kernel is a function of numbers and of arrays (or lists) of them, decorated with ``@kernel``. With Numba
 (``lmmr1[fast]``) it is compiled at its first call and kept on disk; without, the same function runs as plain Python:
-with the same results if it computes with integers. Modules of kernels are imported when they are needed first, so that
+with the same results if it computes with integers. What is on disk is made anew when the file of a kernel changes, not
+when that of another kernel does that it calls. Modules of kernels are imported when they are needed first, so that
 nobody pays for what he does not use.
 """
 

@@ -17,6 +17,8 @@ from lmmr1.agents.networks.qwen import QwenNetwork
 
 from .models import random_tiny, save_family
 
+pytestmark = pytest.mark.usefixtures("both_kernels_and_none")
+
 
 def rows_of(network: QwenNetwork, encoder: object, pictures: int) -> tuple[list, list, list[int]]:
     """Three prompts, several replies to each, some of them with pictures in prompt and reply; ragged."""

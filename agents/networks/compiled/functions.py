@@ -45,9 +45,14 @@ class _Normed(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden, scales, weight = ctx.saved_tensors
         out, weight_grad, size = torch.empty_like(hidden), torch.empty_like(weight), hidden.shape[-1]
-        rows = (array(part).reshape(-1, size) for part in (grad, hidden))
-        into = (out.view(-1, size).numpy(), weight_grad.numpy())
-        normalise_backward(*rows, array(scales).reshape(-1), array(weight), *into)
+        normalise_backward(
+            array(grad).reshape(-1, size),
+            array(hidden).reshape(-1, size),
+            array(scales).ravel(),
+            array(weight),
+            out.view(-1, size).numpy(),
+            weight_grad.numpy(),
+        )
         return out, weight_grad, None
 
 
@@ -72,8 +77,8 @@ class _Gated(torch.autograd.Function):
         gate, up = ctx.saved_tensors
         grads = torch.empty(2, *gate.shape, dtype=gate.dtype)
         gate_grad, up_grad = grads.unbind(0)
-        flat = (array(part).ravel() for part in (grad, gate, up))
-        gate_units_backward(*flat, gate_grad.view(-1).numpy(), up_grad.view(-1).numpy())
+        into = (gate_grad.view(-1).numpy(), up_grad.view(-1).numpy())
+        gate_units_backward(array(grad).ravel(), array(gate).ravel(), array(up).ravel(), *into)
         return gate_grad, up_grad
 
 
@@ -122,6 +127,7 @@ def attended_newest(
     rows, kv_heads, columns, dim = keys.shape
     out = torch.empty(rows, joined.shape[1] - 2 * kv_heads * dim)
     angles = torch.view_as_real(turn).reshape(rows, dim)
-    caches = (keys.numpy(), values.numpy(), *(part.numpy() for part in places))
-    attend_newest(array(joined), array(angles), *caches, column, *scratch(columns), out.numpy())
+    starts, ends, leaders = (part.numpy() for part in places)
+    inputs = (array(joined), array(angles), keys.numpy(), values.numpy(), starts, ends, leaders, column)
+    attend_newest(*inputs, *scratch(columns), out.numpy())
     return out

@@ -112,8 +112,11 @@ class _AttendedTree(torch.autograd.Function):
             scores = torch.bmm(stacked, laid.value.mT)
             soften_rows_backward(scores.flatten(0, 1).numpy(), laid.weights.flatten(0, 1).numpy())
             query, key = torch.bmm(scores, laid.key), torch.bmm(scores.mT, laid.query)
-            by_column = (_paired(part, rows, kv_heads, block.columns) for part in (key, value))
-            places = (angles, queries, array(block.keys), tokens, first, np.float32(dim**-0.5))
-            into = _paired(out, len(out), heads + 2 * kv_heads)
-            add_back(_paired(query, rows, heads, length), *by_column, *places, into)
+            add_back(
+                _paired(query, rows, heads, length),
+                _paired(key, rows, kv_heads, block.columns),
+                _paired(value, rows, kv_heads, block.columns),
+                *(angles, queries, array(block.keys), tokens, first, np.float32(dim**-0.5)),
+                _paired(out, len(out), heads + 2 * kv_heads),
+            )
         return out, None, None, None, None
