@@ -26,10 +26,9 @@ def normed(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
 def _normalised(hidden: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """What comes out, what went in (contiguous), and the scales of its rows."""
     hidden = hidden.contiguous()
-    out, scales = torch.empty_like(hidden), hidden.new_empty(hidden.shape[:-1])
-    size = hidden.shape[-1]
-    rows = hidden.detach().view(-1, size)
-    normalise(rows.numpy(), array(weight), np.float32(eps), out.view(-1, size).numpy(), scales.view(-1).numpy())
+    rows = array(hidden).reshape(-1, hidden.shape[-1])
+    out, scales = torch.empty_like(hidden), torch.empty(len(rows))
+    normalise(rows, array(weight), np.float32(eps), out.numpy().reshape(rows.shape), scales.numpy())
     return out, hidden, scales
 
 
@@ -48,9 +47,9 @@ class _Normed(torch.autograd.Function):
         normalise_backward(
             array(grad).reshape(-1, size),
             array(hidden).reshape(-1, size),
-            array(scales).ravel(),
+            scales.numpy(),
             array(weight),
-            out.view(-1, size).numpy(),
+            out.numpy().reshape(-1, size),
             weight_grad.numpy(),
         )
         return out, weight_grad, None

@@ -33,14 +33,14 @@ def kernels_allowed(allowed: bool) -> Iterator[None]:
 
 def kernels_fit(*tensors: Tensor) -> bool:
     """Whether kernels may take these: float32 on a CPU, where torch computes with one thread as they do."""
-    return (
-        _allowed
-        and all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors)
-        and torch.get_num_threads() == 1
-        and has_numba()
-    )
+    if not (_allowed and torch.get_num_threads() == 1 and has_numba()):
+        return False
+    for tensor in tensors:
+        if tensor.dtype != torch.float32 or not tensor.is_cpu:
+            return False
+    return True
 
 
 def array(tensor: Tensor) -> np.ndarray:
     """The same memory as an array, a copy where the tensor is not contiguous: kernels know one layout only."""
-    return tensor.detach().contiguous().numpy()
+    return (tensor.detach() if tensor.requires_grad else tensor).contiguous().numpy()
