@@ -21,6 +21,7 @@ from .engines.sampler import Sampler
 from .engines.stopping import StopStrings
 from .models import LoadedModel, load_model
 from .networks.base import PixelInput
+from .networks.compiled.switch import allow_kernels
 from .networks.generic import GenericNetwork
 from .networks.qwen import QwenNetwork
 from .template import Template
@@ -170,9 +171,10 @@ class PolicyAgent:
         return [image for images in conversation.pixels for image in images]
 
 
-def use_threads(count: int) -> None:
-    """Let one torch operation use `count` CPU threads from now on; results change in the last bit with it."""
+def use_threads(count: int, kernels: bool = True) -> None:
+    """Let one torch operation use `count` CPU threads, and compiled kernels run or not; the last bits hang on both."""
     torch.set_num_threads(count)
+    allow_kernels(kernels)
 
 
 def make_engine(loaded: LoadedModel, slots: int, prefix_bytes: int = PREFIX_BYTES) -> Engine:

@@ -7,6 +7,8 @@ ours with master weights, head, attention and optimizer in float32, TRL under au
 bfloat16, ours in float32. `text` and `image`: problems in words, or one picture in every prompt. Fixed length: no end
 token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean is about 18 of at most 36 tokens.
 
+`kernels_...`: ours alone, without compiled kernels over with them.
+
 Random weights sample different replies, so rows that are equal (which we run once) play no part; their share is
 printed. Both sides include getting the pictures and preparing them: ours draws one for every sample, TRL decodes the
 PNGs of its data set.
@@ -36,9 +38,11 @@ from matmul_floor import matmul_rates, useful_flops
 from lmmr1.agents.engines.base import Sampling
 from lmmr1.agents.episode import Episode
 from lmmr1.agents.models import load_model
+from lmmr1.agents.networks.compiled.switch import kernels_allowed
 from lmmr1.agents.networks.qwen import QwenNetwork
 from lmmr1.agents.policy import PolicyAgent
 from lmmr1.agents.rollout import TRAINING_STREAM, derive_seed
+from lmmr1.envs.compiling.kernel import has_numba
 from lmmr1.envs.messages import Message, message_images
 from lmmr1.envs.registry import EnvironmentConfig
 from lmmr1.training.backends.process import keep_freed_memory
@@ -305,6 +309,23 @@ def print_profile(side: OurSide, iteration: int, theirs: float) -> None:
         print(f"        {kind:34s} {seconds / whole:4.0%}")
 
 
+def compare_kernels(case: Case, warmups: int, rounds: int) -> float:
+    """Our iterations without compiled kernels over those with them, in turn."""
+    side = OurSide(case, 2 * (warmups + rounds))
+    gc.collect()
+    gc.freeze()
+    for iteration in range(2 * (warmups + rounds)):
+        with kernels_allowed(iteration % 2 == 1):
+            side.iterate(iteration)
+    plain, compiled = side.rows[2 * warmups :: 2], side.rows[2 * warmups + 1 :: 2]
+    print(f"{case.kind}, {case.lengths}, CPU-ms of an iteration without and with compiled kernels:")
+    for part in (*PARTS, "all"):
+        without, with_them = (1000 * statistics.median(row[part] for row in rows) for rows in (plain, compiled))
+        if with_them:
+            print(f"        {part:10s} {without:6.0f} {with_them:6.0f}")
+    return statistics.median(a["all"] / b["all"] for a, b in zip(plain, compiled, strict=True))
+
+
 def main() -> None:
     """Run the contest and print it."""
     options = parse_arguments(__doc__ or "")
@@ -325,6 +346,9 @@ def main() -> None:
         for kind, lengths in (("text", "fixed"), ("text", "ragged"), ("image", "fixed"), ("image", "ragged")):
             case = Case(kind, lengths, folder, ending_ids(folder, kind, lengths), groups=groups)
             key = f"end_to_end_vs_trl_{kind}{'_ragged' if lengths == 'ragged' else ''}"
+            figures[key.replace("end_to_end_vs_trl_", "kernels_")] = (
+                compare_kernels(case, warmups, rounds) if has_numba() else None
+            )
             figures[key] = None
             if found:
                 side, rows = play(case, warmups, rounds)

@@ -34,7 +34,7 @@ import numpy as np
 from contest import finish, parse_arguments
 
 import lmmr1  # noqa: F401  (registers the ids)
-from lmmr1.envs.sokoban.compiled import has_numba
+from lmmr1.envs.compiling.kernel import has_numba
 from lmmr1.envs.sokoban.generation.backwards import Backwards, Digging
 from lmmr1.envs.sokoban.levels import Level
 from lmmr1.envs.sokoban.levels.level import from_codes

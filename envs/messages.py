@@ -97,7 +97,7 @@ def text_part(text: str) -> TextPart:
 
 
 def image_part(image: np.ndarray) -> ImagePart:
-    """Wrap a picture. The pixels are copied, so that a world may reuse its frame buffer.
+    """Wrap a picture. The pixels are copied, so that a world may reuse its frame buffer, and can't be written to.
 
     Args:
         image: shape (height, width, 3), dtype uint8.
@@ -108,7 +108,9 @@ def image_part(image: np.ndarray) -> ImagePart:
     if not is_image(image):
         found = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise UserError(f"an image must be an array of shape (height, width, 3) and dtype uint8, not {found}")
-    return {"type": "image", "image": image.copy()}
+    pixels = image.copy()
+    pixels.setflags(write=False)
+    return {"type": "image", "image": pixels}
 
 
 def _parts(contents: tuple[Part | str, ...]) -> list[Part]:

@@ -41,7 +41,7 @@ HOMES = {
     "matplotlib": ("evaluation/",),
     "pygame": ("envs/window.py", "src/lmmr1/commands/playing/window.py"),
     "pettingzoo": ("envs/football/", "envs/parallel_chat.py", "envs/checking/checks/agents.py"),
-    "numba": ("envs/sokoban/compiled.py",),
+    "numba": ("envs/compiling/kernel.py",),
     "gfootball_engine": ("envs/football/engine/core.py",),
     "datasets": ("envs/datasets/sources/tables.py",),
     "pyarrow": (),

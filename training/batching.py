@@ -7,7 +7,7 @@ network runs them once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from lmmr1.agents.context import Context
 from lmmr1.agents.episode import Episode, Turn
 from lmmr1.agents.networks.base import PixelInput, Rows
+from lmmr1.agents.networks.branches import Layout
 from lmmr1.agents.policy import PolicyAgent
 
 
@@ -192,8 +193,9 @@ def cut_minibatches(batch: TokenBatch, count: int, rng: np.random.Generator, who
         whole_groups: whether rows of a group stay together; a row that occurs in several groups goes with the first.
     """
     units: dict[int, list[int]] = {}
-    for row, starts in enumerate(batch.copies):
-        unit = int(batch.groups[batch.episodes[starts[0]]]) if whole_groups else row
+    firsts = torch.tensor([int(starts[0]) for starts in batch.copies])
+    groups = batch.groups[batch.episodes[firsts]].tolist() if whole_groups else range(len(firsts))
+    for row, unit in enumerate(groups):
         units.setdefault(unit, []).append(row)
     rows = list(units.values())
     order = rng.permutation(len(rows))
@@ -245,6 +247,8 @@ class PackedRows:
         places: int64 (n,), where all their copies stand in the flat tensors.
         source: int64 (n,), which of the m tokens each copy is.
         own: how many of the m tokens count; those after them are run for the other ranks' sake alone.
+        layouts: by device, how the rows are laid out as a tree (None: not worth it), which the first network that runs
+            them works out for all: the reference runs the same rows as the policy.
     """
 
     rows: Rows
@@ -256,6 +260,7 @@ class PackedRows:
     places: Tensor
     source: Tensor
     own: int
+    layouts: dict[str, Layout | None] = field(default_factory=dict, compare=False, repr=False)
 
 
 def pack_rows(batch: TokenBatch, rows: Sequence[int], pad_id: int, fillers: Sequence[int] = ()) -> PackedRows:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from lmmr1.agents.engines.sampler import Sampler
 from lmmr1.agents.networks.base import Network
-from lmmr1.agents.networks.branches import BranchedRows, run_branches
+from lmmr1.agents.networks.branches import BranchedRows, Layout, run_branches
 from lmmr1.agents.networks.generic import GenericNetwork
 from lmmr1.agents.networks.lora import BaseNetwork, adapter_tensors, is_adapter
 from lmmr1.agents.networks.operations import token_figures
@@ -134,9 +134,14 @@ def predicting_states(network: Network, packed: PackedRows, features: dict[bytes
     """The states (m, hidden) that predict the reply tokens; prompts that rows share are run once where that pays."""
     rows, index, columns = packed.rows, packed.row_index, packed.predictors
     if isinstance(network, QwenNetwork) and not network.packing:
-        tree = BranchedRows.pack(network, rows, packed.splits)
-        if tree.saved > LEAST_SAVED:
-            return run_branches(network, tree, tree.places(index, columns), features)
+        device = str(network.model.device)
+        if device not in packed.layouts:
+            tree = BranchedRows.pack(network, rows, packed.splits)
+            worth = tree.saved > LEAST_SAVED
+            packed.layouts[device] = Layout.of(network, tree, tree.places(index, columns)) if worth else None
+        layout = packed.layouts[device]
+        if layout is not None:
+            return run_branches(network, layout, features)
     return network.hidden(rows, features)[index, columns]
 
 

@@ -87,10 +87,13 @@ class PPOTrainer:
         self._agree(episodes, iteration)
         asked = ppo.policy_tokens == "answer" or self.config.kl.tokens == "thought"
         batch = self.corrected(make_batch(episodes, self.policy, answers=asked))
-        old, weights = self._old_logprobs(batch)
-        reference, reference_all = self._reference(batch)
+        # In the parts of the first epoch: what a network works out about them serves all passes.
+        first = [(rows, list(self._packs(batch, rows))) for rows in self._minibatches(batch, iteration, 0)]
+        whole = [packed for _, packs in first for packed in packs]
+        old, weights = self._old_logprobs(batch, whole)
+        reference, reference_all = self._reference(batch, whole)
         rewards, kl = self._penalised_rewards(batch, old, reference)
-        values = self._values(batch)
+        values = self._values(batch, whole)
         bootstrap = torch.zeros(len(episodes))
         if self.critic is not None:
             bootstrap = self._trunk().call(bootstrap_values, episodes, self.policy, self.critic)
@@ -117,9 +120,11 @@ class PPOTrainer:
         totals: dict[str, list[float]] = {}
         begun = self.steps
         for epoch in range(ppo.epochs):
-            for rows in self._minibatches(batch, iteration, epoch):
+            later = ((rows, list(self._packs(batch, rows))) for rows in self._minibatches(batch, iteration, epoch))
+            for rows, packs in later if epoch else first:
                 sampled_from = self.steps == begun and weights is None  # no step was taken since
-                for name, value in self._step(batch, rows, data, sampled_from).items():
+                places = torch.from_numpy(batch.places(rows))
+                for name, value in self._step(batch, packs, places, data, sampled_from).items():
                     totals.setdefault(name, []).append(value)
         metrics = {name: float(np.mean(values)) for name, values in totals.items()}
         if self.reference is not None and self.config.kl.placement == "reward":
@@ -149,7 +154,7 @@ class PPOTrainer:
         return replace(batch, rewards=rewards)
 
     @torch.no_grad()
-    def _old_logprobs(self, batch: TokenBatch) -> tuple[Tensor, Tensor | None]:
+    def _old_logprobs(self, batch: TokenBatch, packs: Sequence[PackedRows]) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities before learning: as the rollout kept them, or as the trainer finds them, and weights.
 
         Where engine and trainer differ (`correction.kind`) the ratio of the loss starts from the trainer's own
@@ -159,7 +164,7 @@ class PPOTrainer:
         if correction.kind == "none":
             return batch.old_logprobs, None
         logprobs = torch.zeros(len(batch))
-        for packed in self._packs(batch, range(len(batch.sequences))):
+        for packed in packs:
             logprobs[packed.places] = self._run(packed).logprobs
         logprobs = self.ranks.add_up(logprobs)
         log_ratio = logprobs - batch.old_logprobs
@@ -222,7 +227,7 @@ class PPOTrainer:
             self.ranks.agree(f"episodes of iteration {iteration + 1}", digest.digest())
 
     @torch.no_grad()
-    def _reference(self, batch: TokenBatch) -> tuple[Tensor, Tensor | None]:
+    def _reference(self, batch: TokenBatch, packs: Sequence[PackedRows]) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities of the sampled tokens under the reference, and all of them for the exact divergence."""
         logprobs = torch.zeros(len(batch))
         everything = None
@@ -230,7 +235,7 @@ class PPOTrainer:
             return logprobs, None
         if self.config.kl.estimator == "full":
             everything = torch.zeros(int(batch.slots[-1]), self.network.vocabulary_size)
-        for packed in self._packs(batch, range(len(batch.sequences))):
+        for packed in packs:
             outputs = self._run(packed, self.reference)
             logprobs[packed.places] = outputs.logprobs
             if everything is not None:
@@ -247,12 +252,12 @@ class PPOTrainer:
         return batch.rewards - self.kl_coefficient * divergence, divergence
 
     @torch.no_grad()
-    def _values(self, batch: TokenBatch) -> Tensor:
+    def _values(self, batch: TokenBatch, packs: Sequence[PackedRows]) -> Tensor:
         """The critic's values as the rollout left it; 0 without a critic."""
         values = torch.zeros(len(batch))
         if self.critic is None:
             return values
-        for packed in self._packs(batch, range(len(batch.sequences))):
+        for packed in packs:
             hidden = self._run(packed).hidden if self.critic.network is None else None
             values[packed.places] = self._value(packed, hidden)
         return self.ranks.add_up(values)
@@ -266,14 +271,15 @@ class PPOTrainer:
         whole_groups = self.config.optimizer.minibatch_unit == "group"
         return cut_minibatches(batch, self.config.ppo.minibatches, rng, whole_groups)
 
-    def _step(self, batch: TokenBatch, rows: list[int], data: Targets, sampled_from: bool) -> Metrics:
+    def _step(
+        self, batch: TokenBatch, packs: list[PackedRows], places: Tensor, data: Targets, sampled_from: bool
+    ) -> Metrics:
         """One optimizer step; sums over micro-batches are divided by counts over the whole minibatch.
 
+        The minibatch's tokens are those at `places` (n,) of the batch, and `packs` are this process's share of them.
         With `sampled_from`, the weights are still those that sampled, and the step also says how far its
         log-probabilities are from the engine's.
         """
-        packs = list(self._packs(batch, rows))
-        places = torch.from_numpy(batch.places(rows))
         minibatch = MinibatchLoss(self.config, data, places, self.kl_coefficient)
         penalise = self.reference is not None and self.config.kl.placement == "loss"
         sums: dict[str, float] = {}

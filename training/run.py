@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from lmmr1.agents.episode import Episode, save_episodes
 from lmmr1.agents.models import load_model
 from lmmr1.agents.networks.lora import read_adapter
 from lmmr1.agents.policy import PolicyAgent
+from lmmr1.envs.compiling.kernel import has_numba
 from lmmr1.envs.errors import UserError
 
 from .backends.process import keep_freed_memory, use_determinism
@@ -84,7 +86,7 @@ def train(
         UserError: the recipe does not fit the folder, the model or the environments.
     """
     keep_freed_memory()
-    use_determinism(recipe.threads)
+    use_determinism(recipe.threads, recipe.kernels)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -309,6 +311,7 @@ class _Run:
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
                 "numpy": np.__version__,
+                "numba": version("numba") if has_numba() else None,
             },
         }
         summary |= {"best": self.position.best} if self.position.best else {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,9 +29,9 @@ class Batch:
     """Row i of every tensor belongs to one request.
 
     Attributes:
-        keys: per layer (rows, kv_heads, dim, columns): the order in which scores are a plain product.
-        values: per layer (rows, kv_heads, columns, dim).
-        starts: int64 (rows,), first column of the row's prompt.
+        keys, values: per layer (rows, kv_heads, columns, dim).
+        prompts: int64 (rows,), equal for rows of one prompt, which have the same in the columns of it.
+        starts, ends: int64 (rows,), first column of the row's prompt, and the one after its last.
         positions: int64 (rows,), rotary position of the next token.
         tokens: int64 (rows,), last sampled token.
         places: int64 (rows,), where the next token stands among all results.
@@ -42,7 +43,9 @@ class Batch:
 
     keys: list[Tensor]
     values: list[Tensor]
+    prompts: Tensor
     starts: Tensor
+    ends: Tensor
     positions: Tensor
     tokens: Tensor
     places: Tensor
@@ -53,26 +56,35 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.first = int(self.starts.min())
-        self.unseen: Tensor | None = None
-        if int(self.starts.max()) > self.first:
+        self._unseen: Tensor | None = None
+        self._leaders: Tensor | None = None
+
+    @property
+    def unseen(self) -> Tensor | None:
+        """What is added to the scores of all columns, (rows * kv_heads, 1, columns); None: nothing is."""
+        if self._unseen is None and int(self.starts.max()) > self.first:
             kv_heads, columns = self.values[0].shape[1:3]
             hidden = torch.arange(columns, device=self.starts.device) < self.starts[:, None]
             unseen = torch.where(hidden, UNSEEN, 0.0).to(self.values[0].dtype)
-            self.unseen = unseen.repeat_interleave(kv_heads, 0)[:, None]
+            self._unseen = unseen.repeat_interleave(kv_heads, 0)[:, None]
+        return self._unseen
+
+    @property
+    def leaders(self) -> Tensor:
+        """int64 (rows,), the first of the rows that have the same prompt."""
+        if self._leaders is None:
+            _, firsts, numbers = np.unique(self.prompts.numpy(), return_index=True, return_inverse=True)
+            self._leaders = torch.from_numpy(firsts[numbers])
+        return self._leaders
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def window(self) -> tuple[slice, Tensor | None]:
-        """The columns to look at, the one to write included, and what to add to their scores."""
-        window = slice(self.first, self.column + 1)
-        return window, None if self.unseen is None else self.unseen[..., window]
-
     def kept(self, rows: Tensor) -> Batch:
         """The batch of some of the rows."""
         return Batch(
-            [key[rows] for key in self.keys],
-            [value[rows] for value in self.values],
+            [key.index_select(0, rows) for key in self.keys],
+            [value.index_select(0, rows) for value in self.values],
             *(part[rows] for part in self._columns()),
             column=self.column,
         )
@@ -82,7 +94,7 @@ class Batch:
         starts = self.starts[rows]
         first = int(starts.min())
         return KeptRows(
-            [key[rows, :, :, first : self.column] for key in self.keys],
+            [key[rows, :, first : self.column] for key in self.keys],
             [value[rows, :, first : self.column] for value in self.values],
         ), (starts - first).tolist()
 
@@ -98,21 +110,20 @@ class Batch:
         column = left + used
         lead = column - entering.column
 
-        def aligned(running: Tensor, new: Tensor, along: int) -> Tensor:
-            """Both laid out to `column` + budget columns; `along` (-1 or -2) is the axis of the columns."""
-            inner = (0, 0) * (-1 - along)
-            running = running.narrow(along, self.first, used)
-            return torch.cat([F.pad(running, (*inner, left, budget)), F.pad(new, (*inner, lead, 0))])
+        def aligned(running: Tensor, new: Tensor) -> Tensor:
+            """Both laid out to `column` + budget columns."""
+            running = running[:, :, self.first : self.column]
+            return torch.cat([F.pad(running, (0, 0, left, budget)), F.pad(new, (0, 0, lead, 0))])
 
-        starts = self.starts + (left - self.first), entering.starts + lead
-        others = zip(self._columns()[1:], entering._columns()[1:], strict=True)
+        before, after = self._columns(left - self.first), entering._columns(lead)
         return Batch(
-            [aligned(a, b, -1) for a, b in zip(self.keys, entering.keys, strict=True)],
-            [aligned(a, b, -2) for a, b in zip(self.values, entering.values, strict=True)],
-            torch.cat(starts),
-            *(torch.cat(pair) for pair in others),
+            [aligned(a, b) for a, b in zip(self.keys, entering.keys, strict=True)],
+            [aligned(a, b) for a, b in zip(self.values, entering.values, strict=True)],
+            *(torch.cat(pair) for pair in zip(before, after, strict=True)),
             column=column,
         )
 
-    def _columns(self) -> Sequence[Tensor]:
-        return self.starts, self.positions, self.tokens, self.places, self.limits, self.stops, self.live
+    def _columns(self, shift: int = 0) -> Sequence[Tensor]:
+        """What stands beside the rows, as it is when the cache moves by `shift` columns."""
+        moved = (self.starts + shift, self.ends + shift) if shift else (self.starts, self.ends)
+        return self.prompts, *moved, self.positions, self.tokens, self.places, self.limits, self.stops, self.live

@@ -215,13 +215,15 @@ class EmbeddedEngine:
         logits = self.network.logits(hidden)
         if members != list(range(len(order))):
             gather = torch.tensor(members, device=self.device)
-            keys, values = [key[gather] for key in keys], [value[gather] for value in values]
+            keys, values = ([part.index_select(0, gather) for part in parts] for parts in (keys, values))
             logits, following, lengths = logits[gather], following[gather], lengths[gather]
         places = torch.tensor(entering, device=self.device) * call.sampling.max_new_tokens
         batch = Batch(
             keys=keys,
             values=values,
+            prompts=torch.tensor(members, device=self.device) + entering[0] * len(call.requests),
             starts=done.width - lengths,
+            ends=torch.full_like(places, done.width),
             positions=following,
             tokens=torch.zeros_like(places),
             places=places,
@@ -241,7 +243,7 @@ class EmbeddedEngine:
     def _decode(self, decoder: DecodingNetwork, batch: Batch) -> Tensor:
         """Run the last sampled tokens; logits (rows, vocabulary)."""
         turn = self._rotary.index_select(0, batch.positions)
-        logits = decoder.step(batch.tokens, turn, batch.keys, batch.values, *batch.window())
+        logits = decoder.step(batch.tokens, turn, batch)
         batch.column += 1
         batch.positions += 1
         return logits

@@ -98,7 +98,7 @@ class GenericBatch:
         """A copy of what a row has cached of its first `count` tokens."""
         columns = self.mask[row].nonzero()[:count, 0]
         layers = [(keys[row, None][:, :, columns], values[row, None][:, :, columns]) for keys, values in self.layers]
-        return KeptRows([keys.mT for keys, _ in layers], [values for _, values in layers])
+        return KeptRows([keys for keys, _ in layers], [values for _, values in layers])
 
     @property
     def layers(self) -> list[tuple[Tensor, Tensor]]:
@@ -162,11 +162,13 @@ def run_following(
     # All were made by one model, so the first tells the shapes.
     shapes = prefixes[0].rows
     assert shapes is not None, "a prefix serves one call"
-    keys = [part.new_zeros(len(prompts), *part.shape[1:3], columns) for part in shapes.keys]
-    values = [part.new_zeros(len(prompts), part.shape[1], columns, part.shape[3]) for part in shapes.values]
+    keys, values = (
+        [part.new_zeros(len(prompts), part.shape[1], columns, part.shape[3]) for part in parts]
+        for parts in (shapes.keys, shapes.values)
+    )
     for row, (prefix, count) in enumerate(zip(prefixes, known, strict=True)):
         prefix.copy_into(keys, values, row, columns - count)
-    cache = cache_of([(key.mT, value) for key, value in zip(keys, values, strict=True)])
+    cache = cache_of(list(zip(keys, values, strict=True)))
     counts = torch.tensor(known, device=mask.device)[:, None]
     old = (torch.arange(columns, device=mask.device) >= columns - counts).long()
     inputs |= {"attention_mask": torch.cat([old, mask], 1), "position_ids": positions}

@@ -39,8 +39,7 @@ class Prefilled:
     """Prompts as they stand in a cache.
 
     Attributes:
-        keys: per layer (rows, kv_heads, dim, width + spare).
-        values: per layer (rows, kv_heads, width + spare, dim).
+        keys, values: per layer (rows, kv_heads, width + spare, dim).
         hidden: (rows, hidden), normed states that predict the next token.
         following: int64 (rows,), the position of the next token.
         width: the column where every prompt ends.
@@ -77,11 +76,10 @@ def prefill(
     width += -width % multiple
     dtype, device = weights.embedding.dtype, weights.embedding.device
     cached = attended(weights.embedding[:0]).dtype
-    shape = (len(prompts), network.kv_heads)
-    columns, dim = width + spare, network.head_dim
+    shape = (len(prompts), network.kv_heads, width + spare, network.head_dim)
     done = Prefilled(
-        [torch.zeros(*shape, dim, columns, dtype=cached, device=device) for _ in weights.layers],
-        [torch.zeros(*shape, columns, dim, dtype=cached, device=device) for _ in weights.layers],
+        [torch.zeros(shape, dtype=cached, device=device) for _ in weights.layers],
+        [torch.zeros(shape, dtype=cached, device=device) for _ in weights.layers],
         torch.empty(len(prompts), network.hidden_size, dtype=dtype, device=device),
         torch.empty(len(prompts), dtype=torch.long, device=device),
         width,
@@ -128,7 +126,7 @@ def _run_whole(
         query, key, value = network.attention_inputs(layer, hidden, turn)
         for offset, length in enumerate(lengths):
             here = slice(done.width - length, done.width)
-            keys[where.start + offset, :, :, here] = key[offset, :, :length].mT
+            keys[where.start + offset, :, here] = key[offset, :, :length]
             values[where.start + offset, :, here] = value[offset, :, :length]
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=network.grouped)
         hidden = network.after_attention(layer, hidden, mixed.transpose(1, 2).flatten(2))
@@ -176,12 +174,10 @@ def _run_following(
     hidden = network.embed(weights, torch.from_numpy(ids).to(device), images)
     for layer, layer_keys, layer_values in zip(weights.layers, done.keys, done.values, strict=True):
         query, key, value = network.attention_inputs(layer, hidden, turn)
-        keys, values = layer_keys[where, :, :, : done.width].mT, layer_values[where, :, : done.width]
+        keys, values = layer_keys[where, :, : done.width], layer_values[where, :, : done.width]
         for cached, new in ((keys, key), (values, value)):
             tail = cached[:, :, done.width - longest :]
             tail.copy_(torch.where(real, new, tail))
-        mixed = F.scaled_dot_product_attention(
-            query, keys.contiguous(), values, attn_mask=seen[:, None], enable_gqa=network.grouped
-        )
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=seen[:, None], enable_gqa=network.grouped)
         hidden = network.after_attention(layer, hidden, mixed.transpose(1, 2).flatten(2))
     done.hidden[where] = network.norm(hidden[:, -1], weights.norm)

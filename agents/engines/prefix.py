@@ -22,8 +22,7 @@ class KeptRows:
     """The caches of rows that left a batch together.
 
     Attributes:
-        keys: per layer (rows, kv_heads, dim, columns).
-        values: per layer (rows, kv_heads, columns, dim).
+        keys, values: per layer (rows, kv_heads, columns, dim).
     """
 
     keys: list[Tensor]
@@ -71,10 +70,8 @@ class Prefix:
         """Write it to row `row` of a cache laid out as `KeptRows`, from `column` on."""
         assert self.rows is not None, "a prefix serves one call"
         here, there = slice(self.start, self.start + len(self.ids)), slice(column, column + len(self.ids))
-        for key, kept in zip(keys, self.rows.keys, strict=True):
-            key[row, :, :, there] = kept[self.row, :, :, here]
-        for value, kept in zip(values, self.rows.values, strict=True):
-            value[row, :, there] = kept[self.row, :, here]
+        for cache, kept in zip((*keys, *values), (*self.rows.keys, *self.rows.values), strict=True):
+            cache[row, :, there] = kept[self.row, :, here]
 
     def release(self) -> None:
         """Let go of the memory."""

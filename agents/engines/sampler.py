@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..networks.compiled.switch import kernels_fit
 from .batch import Batch
 
 BANNED = -1e9
@@ -38,6 +39,10 @@ class Sampler:
             logprobs = self.log_probabilities(logits, temperature)
             tokens = logprobs.argmax(-1)
             return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
+        if kernels_fit(logits):
+            from ..networks.compiled.functions import drawn
+
+            return drawn(logits, self.bias, temperature, noise)
         probabilities = torch.softmax(self._biased(logits, temperature), -1)
         cumulative = probabilities.cumsum(-1)
         # Scaling by the last value (1 but for rounding) keeps the draw inside the distribution.

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .compiled.switch import kernels_fit
 from .operations import attended
 from .rotary import rotate
 
@@ -51,6 +52,10 @@ class Block:
     def columns(self) -> int:
         """How many tokens a row may look at, padding included."""
         return self.keys.shape[1]
+
+    def scores(self, heads: int) -> int:
+        """How many scores that many heads have."""
+        return self.rows * heads * self.length * self.columns
 
     @property
     def shared(self) -> int:
@@ -90,7 +95,13 @@ def attend_branches(network: QwenNetwork, joined: Tensor, turn: Tensor, shape: B
         (tokens, heads * dim), in the format of `attended`.
     """
     # Checkpointing drops what autograd keeps and makes it again; of what a function keeps for itself it knows nothing.
-    if network.checkpointing or not (torch.is_grad_enabled() and joined.requires_grad):
+    learns = torch.is_grad_enabled() and joined.requires_grad
+    few = all(block.scores(network.heads) <= MOST_SCORES for block in shape.blocks)
+    if few and not (learns and network.checkpointing) and kernels_fit(joined):
+        from .compiled.tree import attended_tree
+
+        return attended_tree(joined, turn, shape, network.heads, network.kv_heads)
+    if network.checkpointing or not learns:
         return _attend(network, _cut(network, joined, turn), shape)[0]
     return _BranchAttention.apply(joined, turn, shape, network)  # pyright: ignore[reportReturnType]  # untyped
 
@@ -125,8 +136,12 @@ def _attend(
             key.index_select(0, around).unflatten(0, block.keys.shape),
             value.index_select(0, around).unflatten(0, block.keys.shape),
         )
-        scores = block.rows * network.heads * block.length * block.columns
-        small = apart and scores <= MOST_SCORES and query.dtype == torch.float32 and query.device.type == "cpu"
+        small = (
+            apart
+            and block.scores(network.heads) <= MOST_SCORES
+            and query.dtype == torch.float32
+            and query.device.type == "cpu"
+        )
         calls.append(_Written.run(inputs, block) if small else _Torchs.run(inputs, block, network.grouped, apart))
     mixed = torch.cat([call.mixed for call in calls])
     return (mixed if shape.tokens is None else mixed.index_select(0, shape.tokens)), calls

@@ -188,33 +188,57 @@ def _images_within(images: Sequence[PixelInput], tokens: int) -> int:
     return count
 
 
-def run_branches(
-    network: QwenNetwork, rows: BranchedRows, places: Tensor, features: dict[bytes, Tensor] | None = None
-) -> Tensor:
-    """Last hidden states (n, hidden) of the tokens at `places` (n,), see `BranchedRows.places`."""
-    device = network.model.device
+@dataclass(frozen=True)
+class Layout:
+    """A tree of rows as a network takes it, which is the same for all networks of one kind.
+
+    Attributes:
+        shape: how the tokens stand.
+        ids: int64 (tokens,).
+        turn: complex64 (tokens, 1, dim / 2), see `rotary.rotate`.
+        images: whose features the image tokens are, in order.
+        read: int64 (m,), the different tokens whose states are wanted, some more where the network wants a multiple.
+        copies: int64 (n,), which of those each wanted state is.
+    """
+
+    shape: BranchShape
+    ids: Tensor
+    turn: Tensor
+    images: tuple[PixelInput, ...]
+    read: Tensor
+    copies: Tensor
+
+    @classmethod
+    def of(cls, network: QwenNetwork, rows: BranchedRows, places: Tensor) -> Layout:
+        """For the states at `places` (n,), see `BranchedRows.places`."""
+        device = network.model.device
+        shape = rows.shape(device, network.row_multiple)
+        ids = torch.cat([network.without_stray_images(part).flatten() for part in rows.parts]).to(device)
+        positions, wanted = rows.positions(network).to(device), places.to(device)
+        if shape.tokens is not None:
+            assert shape.spread is not None
+            ids, positions, wanted = ids[shape.tokens], positions[:, shape.tokens], shape.spread[wanted]
+        images = tuple(image for part in rows.parts for row in part.images for image in row)
+        # What the last layer makes of other tokens nobody reads; rows read the end of a shared beginning together.
+        read, copies = wanted.unique(return_inverse=True)
+        read = F.pad(read, (0, -len(read) % network.row_multiple))
+        return cls(shape, ids, network.rotary(positions)[:, None], images, read, copies)
+
+
+def run_branches(network: QwenNetwork, layout: Layout, features: dict[bytes, Tensor] | None = None) -> Tensor:
+    """Last hidden states (n, hidden) of the tokens that the layout is for."""
     known = dict(features or {})
     # Together, so that the vision tower runs once.
-    network.encode_missing((image for part in rows.parts for row in part.images for image in row), known)
-    shape = rows.shape(device, network.row_multiple)
-    ids = torch.cat([network.without_stray_images(part).flatten() for part in rows.parts]).to(device)
-    positions, wanted = rows.positions(network).to(device), places.to(device)
-    if shape.tokens is not None:
-        assert shape.spread is not None
-        ids, positions, wanted = ids[shape.tokens], positions[:, shape.tokens], shape.spread[wanted]
-    images = [image for part in rows.parts for image in network.row_features(part, known)]
-    hidden = network.embed(None, ids, images)
-    turn = network.rotary(positions)[:, None]
-    # What the last layer makes of other tokens nobody reads. Rows read the end of a beginning that they share together.
-    read, copies = wanted.unique(return_inverse=True)
-    read = F.pad(read, (0, -len(read) % network.row_multiple))
+    network.encode_missing(layout.images, known)
+    hidden = network.embed(None, layout.ids, [known[image.digest] for image in layout.images])
+    turn, shape, last = layout.turn, layout.shape, len(network.decoder.layers)
     for number, layer in enumerate(network.decoder.layers, 1):
-        inputs = (network, layer, hidden, turn, shape, read if number == len(network.decoder.layers) else None)
+        inputs = (network, layer, hidden, turn, shape, layout.read if number == last else None)
         if network.checkpointing and torch.is_grad_enabled():
             hidden = checkpoint(_run_layer, *inputs, use_reentrant=False, preserve_rng_state=False)
         else:
             hidden = _run_layer(*inputs)
-    return network.norm(hidden, network.decoder.norm.weight).index_select(0, copies)
+    return network.norm(hidden, network.decoder.norm.weight).index_select(0, layout.copies)
 
 
 def _run_layer(

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .compiled.switch import kernels_fit
+
 
 def attended(tensor: Tensor) -> Tensor:
     """A tensor in the format in which it goes through attention.
@@ -29,6 +31,10 @@ def rms_norm(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
     """
     if hidden.is_cuda:  # one kernel, with its own backward pass
         return F.rms_norm(hidden, weight.shape, weight, eps)
+    if kernels_fit(hidden, weight):
+        from .compiled.functions import normed
+
+        return normed(hidden, weight, eps)
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
         return _RMSNorm.apply(hidden, weight, eps)  # pyright: ignore[reportReturnType]  # apply is untyped
     normed, _ = _normalise(hidden, eps)
@@ -61,6 +67,15 @@ class _RMSNorm(torch.autograd.Function):
         whole = (grad * weight).float()
         whole = whole.addcmul_(normed.float(), mean, value=-1).mul_(scale)
         return whole.to(grad.dtype), product.sum(0), None
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """silu(`gate`) times `up`, both (..., units): the gated unit of arXiv 2002.05202 without its products."""
+    if kernels_fit(gate, up):
+        from .compiled import functions
+
+        return functions.gated(gate, up)
+    return F.silu(gate) * up
 
 
 def float_product(inputs: Tensor, weight: Tensor) -> Tensor:
@@ -107,7 +122,7 @@ def token_figures(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     All that is kept for the backward pass are the probabilities, which it overwrites.
 
     Args:
-        logits: float32 (n, vocabulary).
+        logits: float32 (n, vocabulary); nobody else may need them, for they may be written over.
         tokens: int64 (n,).
 
     Returns:
@@ -119,12 +134,17 @@ def token_figures(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
 class _TokenFigures(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        probabilities = torch.softmax(logits, -1)
-        # The logarithm of the softmax's divisor, as seen from the likeliest token, whose probability is never 0.
-        whole = logits.amax(-1) - probabilities.amax(-1).log_()
-        logprobs = logits.gather(-1, tokens[:, None])[:, 0] - whole
-        # -sum p log p, with log p = logit - whole; what is banned (p = 0) adds nothing.
-        entropies = whole - (probabilities * logits).sum(-1)
+        if kernels_fit(logits) and logits.is_contiguous():
+            from .compiled.functions import figures
+
+            logprobs, entropies, probabilities = figures(logits, tokens)
+        else:
+            probabilities = torch.softmax(logits, -1)
+            # The logarithm of the softmax's divisor, as seen from the likeliest token, whose probability is never 0.
+            whole = logits.amax(-1) - probabilities.amax(-1).log_()
+            logprobs = logits.gather(-1, tokens[:, None])[:, 0] - whole
+            # -sum p log p, with log p = logit - whole; what is banned (p = 0) adds nothing.
+            entropies = whole - (probabilities * logits).sum(-1)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(probabilities, tokens, entropies)
         return logprobs, entropies

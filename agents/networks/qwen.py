@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from .base import PixelInput, Rows
 from .lora import bias_of, weight_of
 from .mrope import mrope_positions
-from .operations import attended, float_product, rms_norm
+from .operations import attended, float_product, gated, rms_norm
 from .rotary import pairing, rotate
 from .vision import encode_grid
 
@@ -227,7 +227,7 @@ class QwenNetwork:
         """
         hidden = hidden + F.linear(mixed.to(hidden.dtype), layer.out)
         inner = self.norm(hidden, layer.norm_mlp)
-        return hidden + F.linear(F.silu(F.linear(inner, layer.gate)) * F.linear(inner, layer.up), layer.down)
+        return hidden + F.linear(gated(F.linear(inner, layer.gate), F.linear(inner, layer.up)), layer.down)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits in float32, (..., vocabulary); the product is taken in float32 too, whatever the weights are."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from .lora import bias_of, weight_of
-from .operations import attended, rms_norm
+from .operations import attended, gated, rms_norm
 
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as qwen
@@ -45,9 +45,8 @@ def encode_grid(
         mixed = mixed.transpose(1, 2).reshape(hidden.shape).to(hidden.dtype)
         hidden = hidden + _linear(mixed, block.attn.proj)
         inner, mlp = _norm(hidden, block.norm2), block.mlp
-        gate = F.silu(_linear(inner, mlp.gate_proj))
-        up = _linear(inner, mlp.up_proj)
-        hidden = hidden + _linear(gate * up, mlp.down_proj)
+        units = gated(_linear(inner, mlp.gate_proj), _linear(inner, mlp.up_proj))
+        hidden = hidden + _linear(units, mlp.down_proj)
     merger = tower.merger
     merged = _norm(hidden, merger.ln_q).view(len(patches), -1, merger.hidden_size)
     return merger.mlp(merged)

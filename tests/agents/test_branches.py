@@ -12,10 +12,12 @@ from lmmr1.agents.models import load_model
 from lmmr1.agents.networks import branch_attention, branches
 from lmmr1.agents.networks.base import PixelInput, Rows
 from lmmr1.agents.networks.branch_attention import add_up
-from lmmr1.agents.networks.branches import BranchedRows, blocks_of, run_branches
+from lmmr1.agents.networks.branches import BranchedRows, Layout, blocks_of, run_branches
 from lmmr1.agents.networks.qwen import QwenNetwork
 
 from .models import random_tiny, save_family
+
+pytestmark = pytest.mark.usefixtures("both_kernels_and_none")
 
 
 def rows_of(network: QwenNetwork, encoder: object, pictures: int) -> tuple[list, list, list[int]]:
@@ -75,7 +77,7 @@ def test_branches_equal_rows_and_so_do_their_gradients(
     for tree in (True, False):
         network.model.zero_grad()
         if tree:
-            hidden = run_branches(network, branched, branched.places(rows, columns))
+            hidden = run_branches(network, Layout.of(network, branched, branched.places(rows, columns)))
         else:
             hidden = network.hidden(whole)[rows, columns]
         (hidden * weight).sum().backward()
@@ -94,7 +96,8 @@ def test_replies_of_one_token_are_all_beginning() -> None:
     ids = np.arange(30, 40, dtype=np.int32)
     rows = Rows.pack([ids, ids], [(), ()], 0)
     tree = BranchedRows.pack(network, rows, [9, 9])
-    hidden = run_branches(network, tree, tree.places(torch.tensor([0, 1]), torch.tensor([8, 8])))
+    places = tree.places(torch.tensor([0, 1]), torch.tensor([8, 8]))
+    hidden = run_branches(network, Layout.of(network, tree, places))
     assert torch.allclose(hidden, network.hidden(rows)[:, 8], atol=1e-6)
 
 

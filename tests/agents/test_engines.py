@@ -25,6 +25,8 @@ from lmmr1.envs.errors import UserError
 
 from .models import random_tiny
 
+pytestmark = pytest.mark.usefixtures("both_kernels_and_none")
+
 
 @pytest.fixture(scope="module")
 def loaded() -> LoadedModel:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from lmmr1.agents.networks.operations import rms_norm, token_figures
 from lmmr1.agents.networks.rotary import pairing, rotate
 
+pytestmark = pytest.mark.usefixtures("both_kernels_and_none")
+
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_rms_norm_is_that_of_torch_and_so_is_its_gradient(dtype: torch.dtype) -> None:

@@ -19,6 +19,8 @@ from lmmr1.training.batching import episode_sequences
 from .models import FAMILIES, random_tiny, save_family
 from .worlds import pictures
 
+pytestmark = pytest.mark.usefixtures("both_kernels_and_none")
+
 TURNS = 5
 
 

@@ -8,16 +8,20 @@ import platform
 
 import torch
 
+from lmmr1.agents.networks.compiled.switch import allow_kernels
+
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
-def use_determinism(threads: int) -> None:
+def use_determinism(threads: int, kernels: bool = True) -> None:
     """Let torch compute the same bits for the same seed, wherever the device can.
 
     Args:
         threads: of one operation on the CPU; the last bits depend on it.
+        kernels: whether compiled kernels may run where they can; the last bits depend on them too.
     """
     torch.set_num_threads(threads)
+    allow_kernels(kernels)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # A GPU has operations that know no other way; a run says which.
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())

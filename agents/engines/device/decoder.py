@@ -45,8 +45,7 @@ class DeviceDecoder:
         Args:
             tokens: int64 (rows,).
             turn: complex64 (rows, dim / 2), see `rotate`.
-            keys: per layer (rows, kv_heads, dim, columns), written to.
-            values: per layer (rows, kv_heads, columns, dim), written to.
+            keys, values: per layer (rows, kv_heads, columns, dim), written to.
             column: int64 (1,), inside `window`.
             window: the columns that are looked at.
             unseen: float32 (rows, 1, 1, window), added to the scores.
@@ -60,11 +59,11 @@ class DeviceDecoder:
         for layer, key_cache, value_cache in zip(self.weights.layers, keys, values, strict=True):
             joined = self.network.project(layer, hidden).view(rows, -1, self.head_dim)
             query, key = rotate(joined[:, :turned_heads], turn).split([self.heads, self.kv_heads], 1)
-            key_cache.index_copy_(3, column, key[..., None])
+            key_cache.index_copy_(2, column, key[:, :, None])
             value_cache.index_copy_(2, column, joined[:, turned_heads:, None])
             # Query heads that share a key head stand side by side, so each key head is one product.
             query = query.reshape(rows * self.kv_heads, -1, self.head_dim)
-            scores = float_product(query, key_cache.flatten(0, 1)[..., window].mT)
+            scores = float_product(query, key_cache.flatten(0, 1)[:, window])
             scores = torch.add(unseen, scores.unflatten(0, (rows, -1)), alpha=scale)
             mixture = scores.softmax(-1).to(query.dtype).flatten(0, 1)
             mixed = torch.bmm(mixture, value_cache.flatten(0, 1)[:, window]).view(rows, -1)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lmmr1.envs.compiling.kernel import buffer
 from lmmr1.envs.errors import UserError
 
-from ..compiled import buffer
 from ..levels.level import Level
 
 # By name: RAGEN's switch of the search, the default of search_depth, positions explored at most.

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compiled import kernel
+from lmmr1.envs.compiling.kernel import kernel
+
 from .twister import numpy_below, python_below, python_random
 
 TRIES = 4  # rooms, before a level counts as failed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compiled import kernel
+from lmmr1.envs.compiling.kernel import kernel
 
 WORDS = 624
 

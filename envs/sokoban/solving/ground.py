@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compiled import kernel
+from lmmr1.envs.compiling.kernel import kernel
 
 FAR = 1 << 20  # More pushes than there can be.
 

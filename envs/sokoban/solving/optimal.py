@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lmmr1.envs.compiling.kernel import buffer
 from lmmr1.envs.errors import UserError
 
-from ..compiled import buffer
 from ..levels.level import Level
 
 NODE_LIMIT = 200_000

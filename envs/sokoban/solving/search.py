@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compiled import kernel
+from lmmr1.envs.compiling.kernel import kernel
+
 from .ground import FAR, estimate, find_lowest, is_frozen, walk
 
 # What a search says, in header[STATUS].

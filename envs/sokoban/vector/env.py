@@ -11,10 +11,10 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from lmmr1.envs.compiling.kernel import has_numba, require_numba
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.options import only_option
 
-from ..compiled import has_numba, require_numba
 from ..env import SokobanEnv
 from ..generation.source import Feed, ListFeed
 from ..levels.level import Level

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy import uint64
 
-from ..compiled import kernel
+from lmmr1.envs.compiling.kernel import kernel
 
 
 @kernel

@@ -31,7 +31,7 @@ CAPABILITIES = (
     Capability("ray", "Ray launcher", ("ray",)),
     Capability("lora", "LoRA adapters", ("lora",)),
     Capability("math", "math answers", ("math",)),
-    Capability("fast", "compiled Sokoban", ("fast",)),
+    Capability("fast", "compiled Sokoban and kernels", ("fast",)),
     Capability("football", "football", ()),
     Capability("window", "window, PettingZoo", ("games",)),
     Capability("films", "films", ("video",)),

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from lmmr1.envs.sokoban.compiled import buffer, has_numba, kernel
+from lmmr1.envs.compiling.kernel import buffer, has_numba, kernel
 
 
 def run(code: str) -> str:
@@ -54,7 +54,7 @@ def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same() -> None:
 def test_lists_stand_for_arrays_in_plain_python(values) -> None:
     code = (
         "import sys\nsys.modules['numba'] = None\nimport numpy as np\n"
-        "from lmmr1.envs.sokoban.compiled import buffer, kernel\n"
+        "from lmmr1.envs.compiling.kernel import buffer, kernel\n"
         f"print(buffer(np.array({np.asarray(values).tolist()})), kernel(len) is len)"
     )
     assert run(code) == f"{np.asarray(values).ravel().tolist()} True"

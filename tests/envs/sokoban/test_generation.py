@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmmr1.envs.compiling.kernel import buffer
 from lmmr1.envs.errors import UserError
 from lmmr1.envs.sokoban import Level, SokobanEnv, Status, moves_to_go, parse_levels, solve_level
-from lmmr1.envs.sokoban.compiled import buffer
 from lmmr1.envs.sokoban.generation import twister
 from lmmr1.envs.sokoban.generation.backwards import Backwards, Digging
 from lmmr1.envs.sokoban.generation.source import ListFeed
@@ -65,7 +65,7 @@ def test_plain_python_makes_the_same_levels() -> None:
     code = (
         "import sys\nsys.modules['numba'] = None\n"
         "from tests.envs.sokoban.test_generation import RECORDED, differing\n"
-        "from lmmr1.envs.sokoban.compiled import has_numba\nassert not has_numba()\n"
+        "from lmmr1.envs.compiling.kernel import has_numba\nassert not has_numba()\n"
         "for name in ('small-v0', 'ragen 6x6x3 depth 300', 'vagen 6x6x1 depth 100'):\n"
         "    assert differing(RECORDED[name], 8) == [], name\n"
         "assert differing(RECORDED['v0'], 1) == []\nprint('same')"

@@ -127,7 +127,7 @@ def test_make_vec_and_its_engine(monkeypatch) -> None:
     assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP and envs.num_envs == 4
     monkeypatch.setattr(vector_env, "has_numba", lambda: False)
     assert SokobanVectorEnv(2, observation="grid").engine == "numpy"
-    monkeypatch.setattr("lmmr1.envs.sokoban.compiled.has_numba", lambda: False)
+    monkeypatch.setattr("lmmr1.envs.compiling.kernel.has_numba", lambda: False)
     with pytest.raises(MissingExtraError, match="lmmr1\\[fast\\]"):
         SokobanVectorEnv(2, engine="numba")
 

@@ -1,9 +1,10 @@
 """Numba, where it is installed: the one file here that imports it.
 
-A kernel is a function of integers and of arrays (or lists) of them, decorated with ``@kernel``. With Numba
-(``lmmr1[fast]``) it is compiled at its first call and kept on disk; without, the same function runs as plain Python,
-with the same results. Modules of kernels are imported when they are needed first, so that nobody pays for what he does
-not use.
+A kernel is a function of numbers and of arrays (or lists) of them, decorated with ``@kernel``. With Numba
+(``lmmr1[fast]``) it is compiled at its first call and kept on disk; without, the same function runs as plain Python:
+with the same results if it computes with integers. What is on disk is made anew when the file of a kernel changes, not
+when that of another kernel does that it calls. Modules of kernels are imported when they are needed first, so that
+nobody pays for what he does not use.
 """
 
 from __future__ import annotations
@@ -41,12 +42,21 @@ def require_numba(purpose: str) -> None:
 
 def kernel(function: F) -> F:
     """Compiles a function at its first call if Numba is installed, and returns it unchanged otherwise."""
+    return _compiled(function)
+
+
+def float_kernel(function: F) -> F:
+    """`kernel` of a function of floats, whose sums may be taken in any order; nan and inf stay what they are."""
+    return _compiled(function, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+
+
+def _compiled(function: F, **more: Any) -> F:
     if not has_numba():
         return function
     from numba import njit
 
     compile_it: Any = njit
-    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    options = {"nogil": True, "boundscheck": False, "error_model": "numpy", **more}
     try:
         return compile_it(cache=True, **options)(function)
     except RuntimeError:
