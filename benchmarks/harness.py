@@ -2,12 +2,14 @@
 
 32 prompts, 8 samples of each, a pass of the reference model, 2 optimizer steps, a KL penalty of 1e-3; both load the
 same folder (a Qwen2.5-VL of half a million parameters with random weights) and see the same prompts and pictures; one
-thread, the two in turn in one process. `end_to_end_vs_trl_...`: both in float32. `bf16_vs_trl_...`: both in bfloat16,
-ours with master weights, head, attention and optimizer in float32, TRL under autocast. `vs_trl_bf16_...`: TRL in
-bfloat16, ours in float32. `text` and `image`: problems in words, or one picture in every prompt. Fixed length: no end
-token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean is about 18 of at most 36 tokens.
+thread, the two in turn in one process. `text` and `image`: problems in words, or one picture in every prompt. Fixed
+length: no end token, every reply has 32 tokens. `ragged`: so many ids end a reply that its mean is about 18 of at most
+36 tokens.
 
-`kernels_...`: ours alone, without compiled kernels over with them.
+`end_to_end_vs_trl_...`: each in the format that it is fastest in, which is float32 for TRL and bfloat16 for us, with
+master weights, head, attention and optimizer in float32. `float32_vs_trl_...`: both in float32. `bf16_vs_trl_...`: both
+in bfloat16, TRL under autocast. `vs_trl_bf16_...`: ours in float32, TRL in bfloat16. `vs_trl_one_update_...`: both in
+float32, one optimizer step. `kernels_...`: ours alone in float32, without compiled kernels over with them.
 
 Random weights sample different replies, so rows that are equal (which we run once) play no part; their share is
 printed. Both sides include getting the pictures and preparing them: ours draws one for every sample, TRL decodes the
@@ -125,6 +127,7 @@ class OurSide:
     case: Case
     iterations: int
     rows: list[Seconds] = field(default_factory=list)
+    theirs: str = "float32"  # the format of those that we play against
 
     def __post_init__(self) -> None:
         case = self.case
@@ -228,7 +231,7 @@ def play(case: Case, warmups: int, rounds: int, bf16: bool = False) -> tuple[Our
 
     iterations = warmups + rounds
     prompts = prompts_of(case.kind, iterations, case.groups)
-    ours = OurSide(case, iterations)
+    ours = OurSide(case, iterations, theirs="bfloat16" if bf16 else "float32")
     # As our runs do; it spares both sides the collector's walks through torch and transformers.
     gc.collect()
     gc.freeze()
@@ -261,7 +264,7 @@ def report(case: Case, side: OurSide, rows: dict[str, list[Seconds]]) -> float:
     """Print the comparison; returns the median over rounds of our samples per CPU-second over TRL's."""
     samples = case.groups * GROUP_SIZE
     tokens = {name: statistics.mean(row["tokens"] for row in both) / samples for name, both in rows.items()}
-    print(f"{case.kind}, {case.lengths}, ours {case.dtype}:", end=" ")
+    print(f"{case.kind}, {case.lengths}, ours in {case.dtype}, TRL in {side.theirs}:", end=" ")
     print(f"{len(rows['ours'])} rounds, {side.distinct_rows():.1%} of our rows distinct")
     network = side.loaded.network
     assert isinstance(network, QwenNetwork)
@@ -345,23 +348,23 @@ def main() -> None:
         load_model("tiny-random").save(folder)
         for kind, lengths in (("text", "fixed"), ("text", "ragged"), ("image", "fixed"), ("image", "ragged")):
             case = Case(kind, lengths, folder, ending_ids(folder, kind, lengths), groups=groups)
-            key = f"end_to_end_vs_trl_{kind}{'_ragged' if lengths == 'ragged' else ''}"
-            figures[key.replace("end_to_end_vs_trl_", "kernels_")] = (
-                compare_kernels(case, warmups, rounds) if has_numba() else None
-            )
-            figures[key] = None
-            if found:
-                side, rows = play(case, warmups, rounds)
-                figures[key] = report(case, side, rows)
-                if (kind, lengths) == ("text", "fixed") and not options.quick:
-                    print_profile(side, 0, statistics.median(row["all"] for row in rows["TRL"]))
-                if not options.quick:
-                    half = replace(case, dtype="bfloat16")
-                    figures[key.replace("end_to_end_", "bf16_")] = report(half, *play(half, warmups, rounds, bf16=True))
+            name = f"{kind}{'_ragged' if lengths == 'ragged' else ''}"
+            figures[f"kernels_{name}"] = compare_kernels(case, warmups, rounds) if has_numba() else None
+            figures[f"end_to_end_vs_trl_{name}"] = None
+            if not found:
+                continue
+            half = replace(case, dtype="bfloat16")
+            figures[f"end_to_end_vs_trl_{name}"] = report(half, *play(half, warmups, rounds))
+            if options.quick:
+                continue
+            side, rows = play(case, warmups, rounds)
+            figures[f"float32_vs_trl_{name}"] = report(case, side, rows)
+            if name == "text":
+                print_profile(side, 0, statistics.median(row["all"] for row in rows["TRL"]))
+            figures[f"bf16_vs_trl_{name}"] = report(half, *play(half, warmups, rounds, bf16=True))
         if found and not options.quick:
             for kind in ("text", "image"):
                 case = Case(kind, "fixed", folder, ending_ids(folder, kind, "fixed"))
-                print("with TRL in bfloat16 (ours float32):")
                 figures[f"vs_trl_bf16_{kind}"] = report(case, *play(case, warmups, rounds, bf16=True))
                 print("with one optimizer step on both sides (TRL then leaves out a pass):")
                 single = replace(case, updates=1)
