@@ -86,7 +86,7 @@ def train(
         UserError: the recipe does not fit the folder, the model or the environments.
     """
     keep_freed_memory()
-    use_determinism(recipe.threads, recipe.kernels)
+    use_determinism(recipe.threads, recipe.model.kernels)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -42,7 +42,8 @@ def require_numba(purpose: str) -> None:
 
 def kernel(function: F) -> F:
     """Compiles a function at its first call if Numba is installed, and returns it unchanged otherwise."""
-    return _compiled(function)
+    # Said, since what is not said a kernel takes over from the first that calls it.
+    return _compiled(function, fastmath=False)
 
 
 def float_kernel(function: F) -> F:

@@ -51,7 +51,7 @@ class LearnerHost:
         self.post = post
         recipe = parse_recipe(post.recipe, "the recipe")
         keep_freed_memory()
-        use_determinism(recipe.threads, recipe.kernels)
+        use_determinism(recipe.threads, recipe.model.kernels)
         if recipe.model.device == "cuda":
             # Under a launcher that shows each process its own GPU alone, that is number 0.
             torch.cuda.set_device(post.rank % torch.cuda.device_count())

@@ -43,6 +43,8 @@ class ModelConfig:
     """Keep one state a layer for the backward pass and make the rest again: far less memory, a third more time."""
     packing: bool = False
     """Run no padding: pays where the lengths of rows differ much."""
+    kernels: bool = True
+    """Run small models through compiled kernels where Numba is installed; results change in the last bit with it."""
 
     def __post_init__(self) -> None:
         require(bool(self.path), "path must name a model, not be empty")

@@ -128,9 +128,6 @@ class RunConfig:
     """Everything random in the run derives from it."""
     threads: int = 1
     """CPU threads of one torch operation; part of the recipe because results change in the last bit with it."""
-    kernels: bool = True
-    """Compiled kernels between a small model's matrix products, where Numba (`lmmr1[fast]`) is installed: float32 on a
-    CPU with one thread. Part of the recipe because results change in the last bit with them."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The model that is trained."""
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -35,7 +35,7 @@ class EngineActor:
 
     def __init__(self, recipe: str, slots: int) -> None:
         config = parse_recipe(recipe, "the recipe")
-        use_determinism(config.threads, config.kernels)
+        use_determinism(config.threads, config.model.kernels)
         self.loaded = load_policy(config.model, config.seed)
         engine = open_engine(self.loaded, config.engine, config.max_context_tokens, slots)
         self.served = ServedEngine(make_engine(self.loaded, slots) if engine is None else engine, self.loaded.images)

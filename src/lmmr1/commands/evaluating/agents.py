@@ -130,7 +130,7 @@ def load_policy(subject: str) -> PolicyAgent:
         if not trained:
             raise UserError(f"the run in {folder} has no trained model yet: go on with lmmr1 train ... --resume")
         subject = str(trained[-1])
-        use_threads(recipe.threads, recipe.kernels)  # so that it scores what it scored in the run
+        use_threads(recipe.threads, recipe.model.kernels)  # so that it scores what it scored in the run
     elif subject == "tiny":
         use_threads(1)  # what is done for so small a model is not worth sharing
     return PolicyAgent.from_pretrained(subject)

@@ -146,7 +146,7 @@ class CheckpointTheatre:
         assert folder is not None
         if name not in dict(_checkpoints(folder, recipe)):
             raise UserError(f"there is no checkpoint {name!r:.60} in {self.labels[number]} (any more)")
-        use_threads(recipe.threads, recipe.kernels)  # so that it says what it said in the run
+        use_threads(recipe.threads, recipe.model.kernels)  # so that it says what it said in the run
         place = folder / name
         known = f"{word} {place.stat().st_mtime_ns if name != START else 0}"
         if known not in self._loaded:

@@ -15,7 +15,7 @@ from lmmr1.agents.networks.branch_attention import add_up
 from lmmr1.agents.networks.branches import BranchedRows, Layout, blocks_of, run_branches
 from lmmr1.agents.networks.qwen import QwenNetwork
 
-from .models import random_tiny, save_family
+from ..models import random_tiny, save_family
 
 pytestmark = pytest.mark.usefixtures("both_kernels_and_none")
 
