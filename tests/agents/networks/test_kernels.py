@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -211,3 +215,27 @@ def test_rows_that_lean_on_one_that_leaves_find_another() -> None:
     assert joined.leaders.tolist() == [0, 1, 2, 3]
     assert joined.starts.tolist() == [2, 0, 4, 2] and joined.ends.tolist() == [6, 6, 8, 8]
     assert joined.column == 8
+
+
+ORDERS = {
+    "helper first": "exponentials(values, 100, *scratch(100)); gate_units(values, values, out)",
+    "caller first": "gate_units(values, values, out); exponentials(values, 100, *scratch(100))",
+}
+
+
+def test_the_bits_do_not_depend_on_what_is_compiled_first(tmp_path: Path) -> None:
+    found = set()
+    for name, order in ORDERS.items():
+        code = (
+            "import numpy as np\nfrom lmmr1.agents.networks.compiled.exponential import exponentials, scratch\n"
+            "from lmmr1.agents.networks.compiled.passes import gate_units\n"
+            "values, out = np.linspace(-60, 60, 100).astype(np.float32), np.empty(100, np.float32)\n"
+            f"{order}\n"
+            "values = np.linspace(-60, 60, 100).astype(np.float32)\ngate_units(values, values, out)\n"
+            "exponentials(values, 100, *scratch(100))\nprint((values.tobytes() + out.tobytes()).hex())"
+        )
+        folder = {"NUMBA_CACHE_DIR": str(tmp_path / name)}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | folder)
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) == 1
