@@ -6,8 +6,8 @@ import numpy as np
 
 from lmmr1.envs.compiling.kernel import float_kernel
 
-# exp(x) = 2^n exp(r), x = n ln 2 + r, ln 2 in two parts; the polynomial is that of Cephes' expf. Since sums may be taken
-# in any order, 3e-7 of a result may be wrong. Below -88 comes 0; what is above 88 is taken for 88.
+# exp(x) = 2^n exp(r), x = n ln 2 + r, ln 2 in two parts; the polynomial is that of Cephes' expf. Since sums may be
+# taken in any order, 3e-7 of a result may be wrong. Below -88 comes 0; what is above 88 is taken for 88.
 LIMIT = np.float32(88)
 LOG2E = np.float32(1.44269504088896341)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
