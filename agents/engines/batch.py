@@ -56,13 +56,14 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.first = int(self.starts.min())
+        self._aligned = int(self.starts.max()) == self.first
         self._unseen: Tensor | None = None
         self._leaders: Tensor | None = None
 
     @property
     def unseen(self) -> Tensor | None:
         """What is added to the scores of all columns, (rows * kv_heads, 1, columns); None: nothing is."""
-        if self._unseen is None and int(self.starts.max()) > self.first:
+        if self._unseen is None and not self._aligned:
             kv_heads, columns = self.values[0].shape[1:3]
             hidden = torch.arange(columns, device=self.starts.device) < self.starts[:, None]
             unseen = torch.where(hidden, UNSEEN, 0.0).to(self.values[0].dtype)

@@ -6,9 +6,8 @@ import numpy as np
 
 from lmmr1.envs.compiling.kernel import float_kernel
 
-from .exponential import exponentials
+from .exponential import ONE, ZERO, exponentials
 
-ZERO, ONE = np.float32(0), np.float32(1)
 # Numbers that are worked on at a time, and rows whose gradients are added up before they join the others.
 CHUNK, BLOCK = 256, 64
 
