@@ -94,6 +94,7 @@ def attend_branches(network: QwenNetwork, joined: Tensor, turn: Tensor, shape: B
     Returns:
         (tokens, heads * dim), in the format of `attended`.
     """
+    joined = attended(joined)
     # Checkpointing drops what autograd keeps and makes it again; of what a function keeps for itself it knows nothing.
     learns = torch.is_grad_enabled() and joined.requires_grad
     few = all(block.scores(network.heads) <= MOST_SCORES for block in shape.blocks)
@@ -110,8 +111,8 @@ _Parts = tuple[Tensor, Tensor, Tensor]
 
 
 def _cut(network: QwenNetwork, joined: Tensor, turn: Tensor) -> _Parts:
-    """Turned queries, turned keys and values, each (tokens, its heads, dim)."""
-    heads = attended(joined).unflatten(-1, (-1, network.head_dim))
+    """Turned queries, turned keys and values, each (tokens, its heads, dim), of projections in `attended`'s format."""
+    heads = joined.unflatten(-1, (-1, network.head_dim))
     turned = rotate(heads[:, : network.heads + network.kv_heads], turn)
     return turned[:, : network.heads], turned[:, network.heads :], heads[:, network.heads + network.kv_heads :]
 
@@ -243,7 +244,6 @@ class _BranchAttention(torch.autograd.Function):
         mixed, ctx.calls = _attend(network, _cut(network, joined, turn), shape, apart=True)
         ctx.shape, ctx.heads = shape, (network.heads, network.kv_heads)
         ctx.save_for_backward(turn)
-        ctx.dtype = joined.dtype
         return mixed
 
     @staticmethod
@@ -270,7 +270,7 @@ class _BranchAttention(torch.autograd.Function):
         turned = joined[:, : heads + kv_heads]
         # The gradient turns back.
         turned.copy_(rotate(turned, turn.conj_physical()))
-        return joined.flatten(1).to(ctx.dtype), None, None, None
+        return joined.flatten(1), None, None, None
 
 
 def add_up(sums: Tensor, parts: Tensor, owned: Tensor) -> None:

@@ -126,7 +126,7 @@ class DecodingNetwork:
 
     def _normed(self, hidden: Tensor) -> Tensor:
         """`hidden` (rows, size) divided by its root mean square and by the root of the size."""
-        if kernels_fit(hidden):
+        if kernels_fit(hidden, halves=True):
             return rms_norm(hidden, self.root, self.eps)
         length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True, dtype=torch.float32)
         return hidden * length.square_().add_(self.size * self.eps).rsqrt_().to(hidden.dtype)

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from .attention import attend_newest
 from .choices import draw_tokens, figure_tokens
 from .exponential import scratch
+from .halves import normalise_halves, normalise_halves_backward
 from .passes import gate_units, gate_units_backward, normalise, normalise_backward
 from .switch import array
 
@@ -28,7 +29,8 @@ def _normalised(hidden: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Ten
     hidden = hidden.contiguous()
     rows = array(hidden).reshape(-1, hidden.shape[-1])
     out, scales = torch.empty_like(hidden), torch.empty(len(rows))
-    normalise(rows, array(weight), np.float32(eps), out.numpy().reshape(rows.shape), scales.numpy())
+    run = normalise if hidden.dtype == torch.float32 else normalise_halves
+    run(rows, array(weight.float()), np.float32(eps), array(out).reshape(rows.shape), scales.numpy())
     return out, hidden, scales
 
 
@@ -43,16 +45,17 @@ class _Normed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden, scales, weight = ctx.saved_tensors
-        out, weight_grad, size = torch.empty_like(hidden), torch.empty_like(weight), hidden.shape[-1]
-        normalise_backward(
+        out, weight_grad, size = torch.empty_like(hidden), torch.empty(weight.shape), hidden.shape[-1]
+        run = normalise_backward if hidden.dtype == torch.float32 else normalise_halves_backward
+        run(
             array(grad).reshape(-1, size),
             array(hidden).reshape(-1, size),
             scales.numpy(),
-            array(weight),
-            out.numpy().reshape(-1, size),
+            array(weight.float()),
+            array(out).reshape(-1, size),
             weight_grad.numpy(),
         )
-        return out, weight_grad, None
+        return out, weight_grad.to(weight.dtype), None
 
 
 def gated(gate: Tensor, up: Tensor) -> Tensor:

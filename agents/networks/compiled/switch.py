@@ -31,16 +31,25 @@ def kernels_allowed(allowed: bool) -> Iterator[None]:
         allow_kernels(before)
 
 
-def kernels_fit(*tensors: Tensor) -> bool:
-    """Whether kernels may take these: float32 on a CPU, where torch computes with one thread as they do."""
+def kernels_fit(*tensors: Tensor, halves: bool = False) -> bool:
+    """Whether kernels may take these, on a CPU where torch computes with one thread as they do.
+
+    Args:
+        tensors: float32, that is.
+        halves: whether bfloat16 will do too.
+    """
     if not (_allowed and torch.get_num_threads() == 1 and has_numba()):
         return False
     for tensor in tensors:
-        if tensor.dtype != torch.float32 or not tensor.is_cpu:
+        if not (tensor.is_cpu and (tensor.dtype == torch.float32 or (halves and tensor.dtype == torch.bfloat16))):
             return False
     return True
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """The same memory as an array, a copy where the tensor is not contiguous: kernels know one layout only."""
-    return (tensor.detach() if tensor.requires_grad else tensor).contiguous().numpy()
+    """The same memory as an array, a copy where the tensor is not contiguous: kernels know one layout only.
+
+    bfloat16 becomes int16 with the same bits.
+    """
+    whole = (tensor.detach() if tensor.requires_grad else tensor).contiguous()
+    return (whole.view(torch.int16) if whole.dtype == torch.bfloat16 else whole).numpy()

@@ -123,3 +123,31 @@ def test_every_ending_stands_in_one_block_of_like_length(lengths: list[int]) -> 
     padded = sum(len(block) * most for block, most in zip(blocks, longest, strict=True))
     assert padded <= len(lengths) * max(lengths)
     assert len(set(lengths)) == 1 or not sum(lengths) or padded < sum(n > 0 for n in lengths) * max(lengths)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_tree_in_bfloat16_is_that_in_float32_rounded(
+    padded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(branches, "LEAST_PADDING", 1.0 if padded else 0.05)
+    random_tiny(1).save(tmp_path)
+    results = []
+    for dtype in ("float32", "bfloat16"):
+        loaded = load_model(str(tmp_path), dtype)
+        network = loaded.network
+        assert isinstance(network, QwenNetwork)
+        with torch.no_grad():  # what rounding the weights does is not looked at
+            for parameter in network.model.parameters():
+                parameter.copy_(parameter.bfloat16())
+        sequences, images, splits = rows_of(network, loaded.images, 2)
+        branched = BranchedRows.pack(network, Rows.pack(sequences, images, loaded.pad_id), splits)
+        rows = torch.cat([torch.full((len(ids) - 1,), row) for row, ids in enumerate(sequences)])
+        columns = torch.cat([torch.arange(len(ids) - 1) for ids in sequences])
+        hidden = run_branches(network, Layout.of(network, branched, branched.places(rows, columns)))
+        weight = torch.randn(len(rows), network.hidden_size, generator=torch.Generator().manual_seed(0))
+        (hidden.float() * weight).sum().backward()
+        gradients = [p.grad for p in network.model.parameters() if p.grad is not None]
+        assert {part.dtype for part in (hidden, *gradients)} == {network.model.dtype}
+        results.append([part.detach().float() for part in (hidden, *gradients)])
+    for exact, rounded in zip(*results, strict=True):
+        assert float((exact - rounded).norm() / exact.norm()) < 0.03

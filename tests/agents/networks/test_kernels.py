@@ -22,6 +22,7 @@ from lmmr1.agents.engines.sampler import BANNED, Sampler
 from lmmr1.agents.networks.compiled import switch
 from lmmr1.agents.networks.compiled.exponential import exponentials, highest_of, scratch
 from lmmr1.agents.networks.compiled.functions import attended_newest
+from lmmr1.agents.networks.compiled.halves import narrow, widen
 from lmmr1.agents.networks.compiled.switch import kernels_allowed, kernels_fit
 from lmmr1.agents.networks.decoding import DecodingNetwork
 from lmmr1.agents.networks.operations import gated, rms_norm, token_figures
@@ -44,6 +45,7 @@ def test_kernels_run_for_float32_on_one_thread_where_they_are_allowed_and_numba_
 ) -> None:
     one = torch.zeros(1)
     assert not kernels_fit(one, one.bfloat16())
+    assert kernels_fit(one, one.bfloat16(), halves=True) and not kernels_fit(one.half(), halves=True)
     assert not kernels_fit(one.to("meta"))
     with kernels_allowed(False):
         assert not kernels_fit(one)
@@ -124,6 +126,42 @@ def test_what_is_not_a_number_stays_none(name: str) -> None:
     found = function(*inputs)
     for output in found if isinstance(found, tuple) else [found]:
         assert bool(output.isnan().any())
+
+
+def test_bfloat16_goes_in_and_out_as_torch_rounds_it() -> None:
+    # Every number there is of 16 bits, and float32 numbers at and around the middle between two of them.
+    halves = torch.arange(-(1 << 15), 1 << 15).to(torch.int16)
+    bits = torch.empty(len(halves), dtype=torch.int32)
+    widen(halves.numpy(), bits.numpy())
+    wide = halves.view(torch.bfloat16).float()
+    assert torch.equal(bits.view(torch.float32).nan_to_num(7), wide.nan_to_num(7))
+    for offset in (-0x8000, -1, 0, 1, 0x7FFF, 0x8000, 0x8001):
+        numbers = (bits + offset).view(torch.float32)
+        found = torch.empty(len(halves), dtype=torch.int16)
+        narrow(numbers.view(torch.int32).numpy(), found.numpy())
+        expected = numbers.bfloat16()
+        assert torch.equal(found.view(torch.bfloat16).isnan(), expected.isnan())
+        assert torch.equal(found[~expected.isnan()], expected.view(torch.int16)[~expected.isnan()])
+
+
+@pytest.mark.parametrize("rows", [1, 8, 77])
+def test_the_norm_of_bfloat16_is_rounded_once(rows: int) -> None:
+    source = generator()
+    inputs = [torch.randn(rows, 24, generator=source).bfloat16(), torch.rand(24, generator=source).bfloat16()]
+    hidden, weight = (part.clone().requires_grad_() for part in inputs)
+    grad = torch.randn(rows, 24, generator=source).bfloat16()
+    out = rms_norm(hidden, weight, 1e-6)
+    out.backward(grad)
+    exact_hidden, exact_weight = (part.double().requires_grad_() for part in inputs)
+    exact = exact_hidden * (exact_hidden.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * exact_weight
+    exact.backward(grad.double())
+    with torch.no_grad():
+        assert torch.equal(out, rms_norm(hidden, weight, 1e-6))
+    for found, expected in ((out, exact), (hidden.grad, exact_hidden.grad), (weight.grad, exact_weight.grad)):
+        assert found is not None and expected is not None and found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.double(), expected, rtol=2**-8, atol=1e-5)
+    inputs[0][0, 3] = torch.nan
+    assert bool(rms_norm(inputs[0], inputs[1], 1e-6)[0].isnan().all())
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
