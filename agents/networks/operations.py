@@ -27,7 +27,8 @@ def attended(tensor: Tensor) -> Tensor:
 def rms_norm(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Root-mean-square normalisation (arXiv 1910.07467) over the last axis, as Qwen's: (..., size) to the same.
 
-    What lies between is float32, and rounded to `hidden`'s format before the product with `weight` (size,).
+    What lies between is float32, and rounded to `hidden`'s format before the product with `weight` (size,); a kernel
+    rounds once, after it.
     """
     if hidden.is_cuda:  # one kernel, with its own backward pass
         return F.rms_norm(hidden, weight.shape, weight, eps)
