@@ -19,6 +19,7 @@ import numpy as np
 from lmmr1.envs.errors import MissingExtraError
 
 F = TypeVar("F", bound=Callable[..., Any])
+FLOAT_RULES = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +49,16 @@ def kernel(function: F) -> F:
 
 def float_kernel(function: F) -> F:
     """`kernel` of a function of floats, whose sums may be taken in any order; nan and inf stay what they are."""
-    return _compiled(function, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+    return _compiled(function, fastmath=FLOAT_RULES)
+
+
+def float_part(function: F) -> F:
+    """`float_kernel` of one that becomes part of each kernel that calls it.
+
+    Else there may be several copies of it, which add up in different orders, and a process that has just compiled them
+    calls another than one that reads them from the disk.
+    """
+    return _compiled(function, fastmath=FLOAT_RULES, forceinline=True)
 
 
 def _compiled(function: F, **more: Any) -> F:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmmr1.envs.compiling.kernel import float_kernel
+from lmmr1.envs.compiling.kernel import float_kernel, float_part
 
 from .exponential import ONE, ZERO, exponentials
 
@@ -12,7 +12,7 @@ from .exponential import ONE, ZERO, exponentials
 CHUNK, BLOCK = 256, 64
 
 
-@float_kernel
+@float_part
 def normalise(hidden, weight, eps, out, scales):
     """`out` = `hidden` over its root mean square times `weight`; `scales` is one over the root.
 
@@ -33,7 +33,7 @@ def normalise(hidden, weight, eps, out, scales):
             out[row, i] = hidden[row, i] * scale * weight[i]
 
 
-@float_kernel
+@float_part
 def normalise_backward(grad, hidden, scales, weight, out, weight_grad):
     """Gradients of `normalise`: y = x s w, dx = s (g w - x s^2 mean(g w x)), dw = sum(g x s).
 

@@ -277,3 +277,53 @@ def test_the_bits_do_not_depend_on_what_is_compiled_first(tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         found.add(done.stdout)
     assert len(found) == 1
+
+
+# Sums of many numbers, whose last bits show in what order they were added; made in the order of the arguments.
+SUMS = """
+import hashlib, sys
+import torch
+from lmmr1.agents.networks.compiled.functions import attended_newest
+from lmmr1.agents.networks.operations import rms_norm, token_figures
+torch.set_num_threads(1)
+
+def norms(dtype):
+    # So many rows that rounding to bfloat16 does not hide everything.
+    hidden, weight = torch.randn(9000, 96).to(dtype).requires_grad_(), torch.rand(96).to(dtype).requires_grad_()
+    out = rms_norm(hidden, weight, 1e-6)
+    out.backward(torch.randn(9000, 96).to(dtype))
+    return out, hidden.grad, weight.grad
+
+def attention():
+    keys, values = torch.randn(2, 32, 4, 54, 24).unbind(0)
+    places = (torch.zeros(32, dtype=torch.long), torch.full((32,), 21), torch.arange(32) // 8 * 8)
+    turn = torch.polar(torch.ones(32, 12), torch.randn(32, 12))
+    return [attended_newest(torch.randn(32, 288), turn, keys, values, places, 51)]
+
+def digest(name):
+    torch.manual_seed(0)
+    parts = {
+        "attention": attention,
+        "figures": lambda: token_figures(3 * torch.randn(2000, 74), torch.arange(2000) % 74),
+        "float32": lambda: norms(torch.float32),
+        "bfloat16": lambda: norms(torch.bfloat16),
+    }[name]()
+    return hashlib.sha256(b"".join(part.detach().view(torch.uint8).numpy().tobytes() for part in parts)).hexdigest()
+
+print(sorted((name, digest(name)) for name in sys.argv[1:]))
+"""
+
+
+def test_the_bits_do_not_depend_on_who_compiled_nor_when(tmp_path: Path) -> None:
+    """A process that compiles, one that reads what the first has compiled, and both again in another order."""
+    found = []
+    for order in ("bfloat16 attention figures float32", "float32 figures bfloat16 attention"):
+        folder = tmp_path / order.split()[0]
+        for _ in range(2):
+            environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
+            command = [sys.executable, "-c", SUMS, *order.split()]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            assert done.returncode == 0, done.stderr
+            found.append(done.stdout)
+        assert any(folder.rglob("*.nbc"))
+    assert len(set(found)) == 1, "\n".join(found)
