@@ -34,12 +34,18 @@ def narrow(bits, halves):
         halves[i] = NAN if (number & MAGNITUDE) > INFINITY else np.int16(rounded)
 
 
+@kernel
+def wide_rows(size):
+    """What to widen `ROWS` rows into: int32 (ROWS * size,), and the same bits as float32 (ROWS, size)."""
+    bits = np.empty(ROWS * size, np.int32)
+    return bits, bits.view(np.float32).reshape(ROWS, size)
+
+
 @float_kernel
 def normalise_halves(hidden, weight, eps, out, scales):
     """See `normalise`; `hidden` and `out` are int16 (rows, size), the others as there."""
     rows, size = hidden.shape
-    bits, out_bits = np.empty(ROWS * size, np.int32), np.empty(ROWS * size, np.int32)
-    wide, wide_out = bits.view(np.float32).reshape(ROWS, size), out_bits.view(np.float32).reshape(ROWS, size)
+    (bits, wide), (out_bits, wide_out) = wide_rows(size), wide_rows(size)
     for first in range(0, rows, ROWS):
         stop = min(first + ROWS, rows)
         widen(hidden[first:stop].reshape(-1), bits)
@@ -51,10 +57,7 @@ def normalise_halves(hidden, weight, eps, out, scales):
 def normalise_halves_backward(grad, hidden, scales, weight, out, weight_grad):
     """See `normalise_backward`; `grad`, `hidden` and `out` are int16 (rows, size), the others as there."""
     rows, size = hidden.shape
-    grad_bits, bits = np.empty(ROWS * size, np.int32), np.empty(ROWS * size, np.int32)
-    out_bits = np.empty(ROWS * size, np.int32)
-    wide_grad, wide = grad_bits.view(np.float32).reshape(ROWS, size), bits.view(np.float32).reshape(ROWS, size)
-    wide_out = out_bits.view(np.float32).reshape(ROWS, size)
+    (grad_bits, wide_grad), (bits, wide), (out_bits, wide_out) = wide_rows(size), wide_rows(size), wide_rows(size)
     part = np.empty(size, np.float32)
     for i in range(size):
         weight_grad[i] = ZERO

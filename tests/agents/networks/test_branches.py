@@ -41,6 +41,12 @@ def rows_of(network: QwenNetwork, encoder: object, pictures: int) -> tuple[list,
     return sequences, images, splits
 
 
+def predictors_of(sequences: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and column of every token but the last of each row."""
+    rows = torch.cat([torch.full((len(ids) - 1,), row) for row, ids in enumerate(sequences)])
+    return rows, torch.cat([torch.arange(len(ids) - 1) for ids in sequences])
+
+
 @pytest.mark.parametrize("way", ["padding left out", "padding kept", "checkpointing", "torch's attention", "rounded"])
 @pytest.mark.parametrize("pictures", [0, 1, 2])
 @pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl"])
@@ -70,8 +76,7 @@ def test_branches_equal_rows_and_so_do_their_gradients(
     for multiple in (3, 7, 50):
         tokens = branched.shape(whole.ids.device, multiple).tokens
         assert tokens is None or len(tokens) % multiple == 0 or len(tokens) == places
-    rows = torch.cat([torch.full((len(ids) - 1,), row) for row, ids in enumerate(sequences)])
-    columns = torch.cat([torch.arange(len(ids) - 1) for ids in sequences])
+    rows, columns = predictors_of(sequences)
     weight = torch.randn(len(rows), network.hidden_size, generator=torch.Generator().manual_seed(0))
     results = []
     for tree in (True, False):
@@ -141,8 +146,7 @@ def test_a_tree_in_bfloat16_is_that_in_float32_rounded(
                 parameter.copy_(parameter.bfloat16())
         sequences, images, splits = rows_of(network, loaded.images, 2)
         branched = BranchedRows.pack(network, Rows.pack(sequences, images, loaded.pad_id), splits)
-        rows = torch.cat([torch.full((len(ids) - 1,), row) for row, ids in enumerate(sequences)])
-        columns = torch.cat([torch.arange(len(ids) - 1) for ids in sequences])
+        rows, columns = predictors_of(sequences)
         hidden = run_branches(network, Layout.of(network, branched, branched.places(rows, columns)))
         weight = torch.randn(len(rows), network.hidden_size, generator=torch.Generator().manual_seed(0))
         (hidden.float() * weight).sum().backward()
